@@ -1,0 +1,278 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The API as one table. Router, OpenAPI document, authorisation matrix and clients' paths derive from it.
+
+Verbs that are not create, read, update or delete are written ``/resource/{id}:verb``. A ``{project}`` in a path is
+the project's name or id, and it is the only place a project is ever named.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from animus_contracts import API_PREFIX
+from animus_contracts.artifacts import Artifact, Metric
+from animus_contracts.audit import AuditEvent
+from animus_contracts.datasets import CreateDataset, CreateDatasetVersion, Dataset, DatasetVersion, StoredObject
+from animus_contracts.environments import DefineEnvironment, Environment, EnvironmentLock, LockEnvironment
+from animus_contracts.executions import (
+    EndExecution,
+    EventsAccepted,
+    ExecutionEnded,
+    Heartbeat,
+    HeartbeatReply,
+    LeaseReply,
+    LeaseRequest,
+    ReportEvents,
+    RunCredentials,
+    StartExecution,
+)
+from animus_contracts.explanations import Explanation
+from animus_contracts.lineage import LineageGraph
+from animus_contracts.pages import (
+    AuditListQuery,
+    EventsQuery,
+    LineageQuery,
+    ListQuery,
+    NamedListQuery,
+    Page,
+    RunListQuery,
+)
+from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot, PutPolicy
+from animus_contracts.projects import (
+    CreateProject,
+    Identity,
+    Membership,
+    Project,
+    PutRoleBinding,
+    RoleBinding,
+    UpdateProject,
+)
+from animus_contracts.runs import CancelRun, Run, SubmitRun
+
+
+class Caller(StrEnum):
+    """Which kind of credential an endpoint takes."""
+
+    ANYONE = "anyone"
+    USER = "user"
+    EXECUTOR = "executor"
+    RUN = "run"
+
+
+class Permission(StrEnum):
+    """What a member needs to be allowed to do. ``resource:action``, in alphabetical order."""
+
+    ARTIFACT_READ = "artifact:read"
+    AUDIT_READ = "audit:read"
+    DATASET_READ = "dataset:read"
+    DATASET_WRITE = "dataset:write"
+    ENVIRONMENT_READ = "environment:read"
+    ENVIRONMENT_WRITE = "environment:write"
+    MEMBER_READ = "member:read"
+    MEMBER_WRITE = "member:write"
+    POLICY_READ = "policy:read"
+    POLICY_WRITE = "policy:write"
+    PROJECT_ADMINISTER = "project:administer"
+    PROJECT_READ = "project:read"
+    RUN_CANCEL = "run:cancel"
+    RUN_READ = "run:read"
+    RUN_SUBMIT = "run:submit"
+
+
+class Body(StrEnum):
+    """What a request or a response carries besides JSON."""
+
+    JSON = "application/json"
+    BYTES = "application/octet-stream"
+    EVENTS = "text/event-stream"
+    NONE = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of the API.
+
+    Attributes:
+        operation: Name of the operation, ``resource.verb``; the key of its handler.
+        method: HTTP method.
+        path: Template below the API prefix.
+        caller: Whose credential it takes.
+        permission: What a project member needs; None when the caller kind alone decides (or for platform operations,
+            see ``platform_admin``).
+        platform_admin: Whether only a platform administrator may call it.
+        request: Type of the JSON body, None when there is none.
+        query: Type of the query, None when there is none.
+        response: Type of the answer, None for an empty or a raw one.
+        consumes: Media type of the request body.
+        produces: Media type of the answer.
+        status: Status on success.
+        keyed: Whether an Idempotency-Key is required. Every POST of a user is keyed; reports of the data plane carry
+            event ids, epochs and sequences instead and are idempotent by those.
+        matches: Whether If-Match is required.
+        writes_archived: Whether a write is possible in an archived project.
+        summary: What it does, for the documentation.
+    """
+
+    operation: str
+    method: str
+    path: str
+    summary: str
+    caller: Caller = Caller.USER
+    permission: Permission | None = None
+    platform_admin: bool = False
+    request: Any = None
+    query: Any = None
+    response: Any = None
+    consumes: Body = Body.NONE
+    produces: Body = Body.JSON
+    status: int = 200
+    keyed: bool = False
+    matches: bool = False
+    writes_archived: bool = False
+
+    @property
+    def url(self) -> str:
+        """The template with the API prefix."""
+        return API_PREFIX + self.path
+
+    @property
+    def project_scoped(self) -> bool:
+        """Whether the operation happens inside one project."""
+        return "{project}" in self.path
+
+    @property
+    def is_write(self) -> bool:
+        """Whether the operation changes anything."""
+        return self.method not in {"GET", "HEAD"}
+
+
+def _create(operation: str, path: str, summary: str, request: Any, response: Any, **more: Any) -> Endpoint:
+    return Endpoint(
+        operation=operation, method="POST", path=path, summary=summary, request=request, response=response,
+        consumes=Body.JSON, keyed=True, **({"status": 201} | more),
+    )  # fmt: skip
+
+
+def _read(operation: str, path: str, summary: str, response: Any, **more: Any) -> Endpoint:
+    return Endpoint(operation=operation, method="GET", path=path, summary=summary, response=response, **more)
+
+
+def _executor(operation: str, path: str, summary: str, request: Any, response: Any, **more: Any) -> Endpoint:
+    return Endpoint(
+        operation=operation, method="POST", path=path, summary=summary, request=request, response=response,
+        consumes=Body.JSON, **({"caller": Caller.EXECUTOR} | more),
+    )  # fmt: skip
+
+
+P = "/projects/{project}"
+R = P + "/runs/{run}"
+X = "/executions/{execution}"
+may = Permission
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    # who
+    _read("identity.read", "/identity", "Who the caller is, and what they may do", Identity),
+    _read("memberships.list", "/subjects/{user}/memberships", "Effective roles of a user, for the Hub",
+          Page[Membership], platform_admin=True),
+    # projects
+    _create("projects.create", "/projects", "Create a project", CreateProject, Project, platform_admin=True),
+    _read("projects.list", "/projects", "List the projects the caller may see", Page[Project], query=NamedListQuery),
+    _read("projects.read", P, "Read a project", Project, permission=may.PROJECT_READ),
+    Endpoint(operation="projects.update", method="PATCH", path=P, summary="Change a project's description or labels",
+             request=UpdateProject, response=Project, consumes=Body.JSON, matches=True,
+             permission=may.PROJECT_ADMINISTER),
+    _create("projects.archive", P + ":archive", "Make a project read-only", None, Project, status=200,
+            permission=may.PROJECT_ADMINISTER),
+    _create("projects.unarchive", P + ":unarchive", "Make a project writable again", None, Project, status=200,
+            permission=may.PROJECT_ADMINISTER, writes_archived=True),
+    _create("role_bindings.put", P + "/role-bindings", "Give a subject a role", PutRoleBinding, RoleBinding,
+            permission=may.MEMBER_WRITE),
+    _read("role_bindings.list", P + "/role-bindings", "List who has which role", Page[RoleBinding], query=ListQuery,
+          permission=may.MEMBER_READ),
+    Endpoint(operation="role_bindings.delete", method="DELETE", path=P + "/role-bindings/{binding}", status=204,
+             summary="Take a subject's role away, at once", permission=may.MEMBER_WRITE, produces=Body.NONE),
+    # objects and datasets
+    Endpoint(operation="objects.put", method="PUT", path=P + "/objects/{digest}", status=201,
+             summary="Upload bytes under their digest; they are hashed while they arrive", consumes=Body.BYTES,
+             response=StoredObject, permission=may.DATASET_WRITE),
+    _create("datasets.create", P + "/datasets", "Create a dataset", CreateDataset, Dataset,
+            permission=may.DATASET_WRITE),
+    _read("datasets.list", P + "/datasets", "List datasets", Page[Dataset], query=NamedListQuery,
+          permission=may.DATASET_READ),
+    _read("datasets.read", P + "/datasets/{dataset}", "Read a dataset, by id or name", Dataset,
+          permission=may.DATASET_READ),
+    _create("dataset_versions.create", P + "/datasets/{dataset}/versions", "Make a version of uploaded files",
+            CreateDatasetVersion, DatasetVersion, permission=may.DATASET_WRITE),
+    _read("dataset_versions.list", P + "/datasets/{dataset}/versions", "List a dataset's versions, newest first",
+          Page[DatasetVersion], query=ListQuery, permission=may.DATASET_READ),
+    _read("dataset_versions.read", P + "/dataset-versions/{version}", "Read a dataset version", DatasetVersion,
+          permission=may.DATASET_READ),
+    _read("dataset_versions.download", P + "/dataset-versions/{version}/files/{digest}",
+          "Download one file of a dataset version", None, produces=Body.BYTES, permission=may.DATASET_READ),
+    # environments
+    _create("environments.define", P + "/environments", "Define the next version of an environment",
+            DefineEnvironment, Environment, permission=may.ENVIRONMENT_WRITE),
+    _read("environments.list", P + "/environments", "List environments, newest version first", Page[Environment],
+          query=NamedListQuery, permission=may.ENVIRONMENT_READ),
+    _read("environments.read", P + "/environments/{environment}", "Read an environment", Environment,
+          permission=may.ENVIRONMENT_READ),
+    _create("environments.archive", P + "/environments/{environment}:archive", "Archive an environment", None,
+            Environment, permission=may.ENVIRONMENT_WRITE),
+    _create("environment_locks.create", P + "/environment-locks", "Pin an environment", LockEnvironment,
+            EnvironmentLock, permission=may.ENVIRONMENT_WRITE),
+    _read("environment_locks.list", P + "/environment-locks", "List locks, newest first; name is the environment's",
+          Page[EnvironmentLock], query=NamedListQuery, permission=may.ENVIRONMENT_READ),
+    _read("environment_locks.read", P + "/environment-locks/{lock}", "Read a lock", EnvironmentLock,
+          permission=may.ENVIRONMENT_READ),
+    # policies
+    _create("policies.put", P + "/policies", "Store the next version of a policy", PutPolicy, Policy,
+            permission=may.POLICY_WRITE),
+    _read("policies.list", P + "/policies", "List policies, newest version first", Page[Policy],
+          query=NamedListQuery, permission=may.POLICY_READ),
+    _read("policy_snapshots.read", P + "/policy-snapshots/{snapshot}", "Read the policies of a snapshot",
+          PolicySnapshot, permission=may.POLICY_READ),
+    _read("policy_decisions.read", P + "/policy-decisions/{decision}", "Read a policy decision", PolicyDecision,
+          permission=may.POLICY_READ),
+    # runs
+    _create("runs.submit", P + "/runs", "Submit a run", SubmitRun, Run, permission=may.RUN_SUBMIT),
+    _read("runs.list", P + "/runs", "List runs, newest first", Page[Run], query=RunListQuery,
+          permission=may.RUN_READ),
+    _read("runs.read", R, "Read a run", Run, permission=may.RUN_READ),
+    _create("runs.cancel", R + ":cancel", "Ask for a run to be stopped", CancelRun, Run, status=200,
+            permission=may.RUN_CANCEL),
+    _read("runs.explain", R + "/explanation", "The complete story of a run", Explanation, permission=may.RUN_READ),
+    _read("runs.events", R + "/events", "Follow a run live", None, query=EventsQuery, produces=Body.EVENTS,
+          permission=may.RUN_READ),
+    _read("projects.events", P + "/events", "Follow the state changes of a project's runs live", None,
+          query=EventsQuery, produces=Body.EVENTS, permission=may.RUN_READ),
+    _read("metrics.list", R + "/metrics", "List a run's metrics", Page[Metric], query=ListQuery,
+          permission=may.RUN_READ),
+    _read("artifacts.list", R + "/artifacts", "List a run's artifacts", Page[Artifact], query=ListQuery,
+          permission=may.ARTIFACT_READ),
+    _read("artifacts.download", R + "/artifacts/{artifact}/content", "Download an artifact", None,
+          produces=Body.BYTES, permission=may.ARTIFACT_READ),
+    # lineage and audit
+    _read("lineage.read", P + "/lineage", "The graph around an entity", LineageGraph, query=LineageQuery,
+          permission=may.RUN_READ),
+    _read("audit_events.list", P + "/audit-events", "List a project's audit events", Page[AuditEvent],
+          query=AuditListQuery, permission=may.AUDIT_READ),
+    _read("audit_chain.read", "/audit-events", "Read the whole log, oldest first, to verify its chain",
+          Page[AuditEvent], query=ListQuery, platform_admin=True),
+    # the data plane
+    _executor("executions.lease", "/leases", "Take the next run, waiting for one", LeaseRequest, LeaseReply),
+    _executor("executions.start", X + ":start", "Start an attempt and get its run token", StartExecution,
+              RunCredentials),
+    _executor("executions.heartbeat", X + ":heartbeat", "Renew a lease", Heartbeat, HeartbeatReply),
+    _executor("executions.end", X + ":end", "End an attempt with a verdict", EndExecution, ExecutionEnded),
+    _executor("executions.report", X + "/events", "Report what happens inside a run", ReportEvents, EventsAccepted,
+              caller=Caller.RUN),
+    _read("executions.input", X + "/inputs/{digest}", "Fetch one file of a bound dataset version", None,
+          produces=Body.BYTES, caller=Caller.RUN),
+    Endpoint(operation="executions.put_object", method="PUT", path=X + "/objects/{digest}", status=201,
+             summary="Upload bytes the run produced", consumes=Body.BYTES, response=StoredObject, caller=Caller.RUN),
+)  # fmt: skip
+
+BY_OPERATION: dict[str, Endpoint] = {endpoint.operation: endpoint for endpoint in ENDPOINTS}

@@ -1,0 +1,265 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The data plane's protocol: it pulls leases, reports what it sees, and gives the verdict.
+
+An execution is one attempt at a run, held under a lease with an epoch. Every report names its epoch; a report of an
+older epoch is refused (``stale_epoch``), so of two executors that both believe they hold a run only one can commit.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from animus_contracts.artifacts import ArtifactEntry
+from animus_contracts.digests import Digest
+from animus_contracts.identifiers import ExecutionId, ProjectId, RunId
+from animus_contracts.plans import Plan
+from animus_contracts.runs import Failure, Limitation, RunState
+
+
+class ExecutionState(StrEnum):
+    """Where an attempt is."""
+
+    LEASED = "leased"
+    RUNNING = "running"
+    ENDED = "ended"
+    LOST = "lost"
+
+
+class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One attempt at a run. Lease times are the control plane's."""
+
+    execution_id: ExecutionId
+    run_id: RunId
+    project_id: ProjectId
+    attempt: int
+    epoch: int
+    executor: str
+    state: ExecutionState
+    leased_at: datetime
+    lease_expires_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    verdict: Verdict | None = None
+    cancel_requested: bool = False
+    last_sequence: int = 0
+
+
+class Verdict(StrEnum):
+    """How an attempt ended, in the executor's word; never the user code's."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class LeaseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Ask for one run to execute.
+
+    Attributes:
+        wait_seconds: How long to wait for one, at most 30.
+        limitations: What this executor cannot provide (isolation it lacks); a production run that would suffer from
+            one of them is not given to it.
+        platform: Platform tag, such as ``linux_x86_64``.
+    """
+
+    wait_seconds: float = 20.0
+    limitations: list[Limitation] = []
+    platform: str = "linux_x86_64"
+
+
+class Lease(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The right to execute one attempt, until it expires or is renewed by a heartbeat.
+
+    Attributes:
+        lease_seconds: How long the lease lasts from the moment it was granted or renewed. The executor counts on
+            its own monotonic clock from *before* it asked, so clock differences cannot extend it.
+        dispatch_token: Exchanged once, at start, for the run token.
+    """
+
+    execution_id: ExecutionId
+    run_id: RunId
+    project_id: ProjectId
+    attempt: int
+    epoch: int
+    lease_seconds: float
+    heartbeat_seconds: float
+    dispatch_token: str
+    plan_digest: Digest
+    plan: Plan
+
+
+class LeaseReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A lease, or None when nothing was to be done in time."""
+
+    lease: Lease | None
+
+
+class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The attempt starts now; the dispatch token is used up.
+
+    ``limitations`` are the ones the executor found for this very run.
+    """
+
+    epoch: int
+    dispatch_token: str
+    limitations: list[Limitation] = []
+
+
+class RunCredentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A run token: for one run, attempt and epoch; dead in the transaction that ends the attempt."""
+
+    run_token: str
+    expires_in_seconds: float
+
+
+class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The attempt is alive."""
+
+    epoch: int
+
+
+class HeartbeatReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The lease is renewed, and the run token's life with it; ``cancel`` asks the executor to stop the attempt."""
+
+    lease_seconds: float
+    token_expires_in_seconds: float
+    cancel: bool
+
+
+class NotebookStarted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="notebook.started", kw_only=True):
+    """The kernel answers; ``cells_total`` code cells are to run."""
+
+    sequence: int
+    at: datetime
+    cells_total: int
+
+
+class CellStarted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cell.started", kw_only=True):
+    """A code cell began. ``cell_index`` counts code cells from 0."""
+
+    sequence: int
+    at: datetime
+    cell_id: str
+    cell_index: int
+
+
+class CellEnded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="cell.ended", kw_only=True):
+    """A code cell ended after ``seconds``; ``status`` is ``ok``, ``error`` or ``interrupted``."""
+
+    sequence: int
+    at: datetime
+    cell_id: str
+    cell_index: int
+    seconds: float
+    status: str
+
+
+class StreamWritten(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stream.written", kw_only=True):
+    """A cell wrote text to ``stdout`` or ``stderr``."""
+
+    sequence: int
+    at: datetime
+    cell_id: str
+    stream: str
+    text: str
+
+
+class MetricLogged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="metric.logged", kw_only=True):
+    """User code logged a metric."""
+
+    sequence: int
+    at: datetime
+    name: str
+    step: int
+    value: float
+
+
+class ArtifactLogged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="artifact.logged", kw_only=True):
+    """User code logged an artifact; it becomes visible when the run ends."""
+
+    sequence: int
+    at: datetime
+    name: str
+
+
+ExecutionEvent = NotebookStarted | CellStarted | CellEnded | StreamWritten | MetricLogged | ArtifactLogged
+
+
+class ReportEvents(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Events in order. ``sequence`` is 1, 2, 3, … per attempt; one that was received already is skipped."""
+
+    epoch: int
+    events: list[ExecutionEvent]
+
+
+class EventsAccepted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything up to ``last_sequence`` is stored."""
+
+    last_sequence: int
+
+
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an attempt actually ran with, as the data plane measured it.
+
+    Attributes:
+        tree: Git tree id of the commit.
+        notebook_digest: Digest of the notebook's bytes at the commit.
+        python: Version of the kernel's interpreter.
+        implementation: Interpreter, such as ``CPython``.
+        platform: ``platform.platform()`` of the machine.
+        packages: Installed distributions of the kernel's environment, name to version.
+        environment: Variables the platform set for determinism (hash seed, thread counts).
+        limitations: What the attempt was not protected from.
+        peak_memory_mib: Peak resident memory of the kernel, in MiB; None when unknown.
+        images: Digests of the container images that ran.
+    """
+
+    tree: str
+    notebook_digest: Digest
+    python: str
+    implementation: str
+    platform: str
+    packages: dict[str, str]
+    environment: dict[str, str]
+    limitations: list[Limitation]
+    peak_memory_mib: float | None = None
+    images: list[str] = []
+    extra: dict[str, Any] = {}
+
+
+class EndExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The attempt's end and verdict; ``failure`` exactly when failed. ``event_id`` makes a repeat harmless."""
+
+    event_id: str
+    epoch: int
+    verdict: Verdict
+    artifacts: list[ArtifactEntry] = []
+    provenance: Provenance | None = None
+    failure: Failure | None = None
+
+
+class ExecutionEnded(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The run's state after the verdict; ``duplicate`` when this very event was accepted before."""
+
+    state: RunState
+    duplicate: bool
+
+
+class RunEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of a run's live story, as server-sent events deliver it.
+
+    ``event_id`` increases over the whole server; a reader resumes after the last one it saw. ``type`` is
+    ``run.state`` (``data`` holds state, version, progress, failure) or a type of :data:`ExecutionEvent` (``data`` is
+    that event).
+    """
+
+    event_id: int
+    run_id: RunId
+    type: str
+    at: datetime
+    data: dict[str, Any]

@@ -1,0 +1,346 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the use cases need from the outside, as protocols; ``bootstrap`` decides what stands behind them.
+
+A repository takes and gives contract values. Everything that belongs to a project is reached through the project's
+id, so that no query without a project can be written. ``add`` raises :class:`AlreadyExistsError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from animus_contracts.artifacts import Artifact, Metric
+from animus_contracts.audit import Action, AuditEvent, AuditRecord, Outcome
+from animus_contracts.datasets import Dataset, DatasetVersion, StoredObject
+from animus_contracts.digests import Digest
+from animus_contracts.environments import Environment, EnvironmentLock
+from animus_contracts.executions import Execution, Provenance, RunEvent
+from animus_contracts.identifiers import BindingId, ExecutionId, ProjectId, RunId
+from animus_contracts.lineage import LineageEdge
+from animus_contracts.pages import Page
+from animus_contracts.plans import Plan
+from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot
+from animus_contracts.projects import Project, RoleBinding
+from animus_contracts.runs import Run, RunState
+
+from animus_control.domain.identity import Principal
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class AlreadyExistsError(Exception):
+    """A uniqueness rule of the store refused a record; ``constraint`` names the rule."""
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of one operation: who, when, where.
+
+    Attributes:
+        principal: The authenticated caller.
+        now: The one instant at which the operation happens, UTC, microseconds.
+        request_id: Correlates answer, audit and logs.
+        new_id: Makes identifiers for this operation.
+        new_secret: Makes an unguessable URL-safe token of at least 256 bits.
+        path: Path parameters by name.
+        if_match: Version given in If-Match, or None.
+        project: The project the call is scoped to, set after authorisation.
+    """
+
+    principal: Principal
+    now: datetime
+    request_id: str
+    new_id: Callable[[], str]
+    new_secret: Callable[[], str]
+    path: Mapping[str, str] = field(default_factory=dict)
+    if_match: int | None = None
+    project: Project | None = None
+
+
+class Records(Protocol[T]):
+    """Records of one project that never change once added."""
+
+    def add(self, record: T) -> None:
+        """Store a new record."""
+
+    def get(self, project_id: ProjectId, record_id: str) -> T | None:
+        """Return the record of this id in this project."""
+
+    def find(self, project_id: ProjectId, **fields: Any) -> T | None:
+        """Return the newest record whose indexed fields equal ``fields``."""
+
+    def page(self, project_id: ProjectId, *, limit: int, cursor: str | None, **fields: Any) -> Page[T]:
+        """Return a page, newest first; a field that is None does not filter. Raises ValueError on a bad cursor."""
+
+
+class Projects(Protocol):
+    """All projects."""
+
+    def add(self, project: Project) -> None: ...
+    def get(self, project_ref: str) -> Project | None:
+        """Return the project of this id or name."""
+
+    def named(self, project_ids: Sequence[ProjectId]) -> list[Project]: ...
+    def page(
+        self, *, limit: int, cursor: str | None, name: str | None, only: Sequence[ProjectId] | None
+    ) -> Page[Project]:
+        """Return a page ordered by name; ``only`` restricts it to these ids."""
+
+    def compare_and_set(self, project: Project, *, expected_version: int) -> bool:
+        """Replace the mutable part if the stored version is the expected one."""
+
+
+class RoleBindings(Protocol):
+    """Who has which role."""
+
+    def put(self, binding: RoleBinding) -> None:
+        """Store the binding, replacing the one of the same project, subject type and subject."""
+
+    def get(self, project_id: ProjectId, binding_id: BindingId) -> RoleBinding | None: ...
+    def delete(self, project_id: ProjectId, binding_id: BindingId) -> None: ...
+    def page(self, project_id: ProjectId, *, limit: int, cursor: str | None) -> Page[RoleBinding]: ...
+    def of_subjects(
+        self, subjects: Sequence[tuple[str, str]], *, project_id: ProjectId | None = None
+    ) -> list[RoleBinding]:
+        """Return all bindings of these (type, subject) pairs."""
+
+    def count_admins(self, project_id: ProjectId) -> int: ...
+
+
+class Runs(Records[Run], Protocol):
+    """Runs, with their plans. ``page`` filters by ``state`` and ``created_by``."""
+
+    def add_with_plan(self, run: Run, plan: Plan) -> None: ...
+    def plan(self, run_id: RunId) -> Plan: ...
+    def compare_and_set(self, run: Run, *, expected_version: int) -> bool:
+        """Replace the mutable part if the stored version is the expected one and the stored state is not terminal."""
+
+    def next_queued(self, *, platform: str, refuse_production: bool) -> Run | None:
+        """Return the run that has been queued longest and fits, or None."""
+
+    def count_by_state(self) -> Mapping[RunState, int]: ...
+
+
+class Executions(Protocol):
+    """Attempts at runs."""
+
+    def add(self, execution: Execution) -> None: ...
+    def get(self, execution_id: ExecutionId) -> Execution | None: ...
+    def of_run(self, run_id: RunId) -> list[Execution]: ...
+    def save(self, execution: Execution, *, expected_epoch: int) -> bool:
+        """Replace the mutable part if the stored epoch is the expected one and the attempt has not ended."""
+
+    def expired(self, now: datetime, *, limit: int) -> list[Execution]:
+        """Return live attempts whose lease ended before ``now``."""
+
+    def set_provenance(self, execution_id: ExecutionId, provenance: Provenance) -> None: ...
+    def provenance(self, execution_id: ExecutionId) -> Provenance | None: ...
+    def end_event(self, execution_id: ExecutionId) -> str | None:
+        """Return the event id with which the attempt ended."""
+
+    def set_end_event(self, execution_id: ExecutionId, event_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredToken:
+    """A token's claims; the token itself is never stored, only its SHA-256."""
+
+    token_hash: str
+    kind: str  # "dispatch" or "run"
+    execution_id: ExecutionId
+    run_id: RunId
+    project_id: ProjectId
+    epoch: int
+    expires_at: datetime
+
+
+class Tokens(Protocol):
+    """Dispatch and run tokens."""
+
+    def add(self, token: StoredToken) -> None: ...
+    def find(self, token_hash: str) -> StoredToken | None: ...
+    def extend(self, execution_id: ExecutionId, *, expires_at: datetime) -> None: ...
+    def revoke(self, execution_id: ExecutionId, *, kind: str | None = None) -> None: ...
+    def revoke_hash(self, token_hash: str) -> bool:
+        """Use a token up; False when it was gone already."""
+
+
+class Metrics(Protocol):
+    """Metrics of runs."""
+
+    def add(self, project_id: ProjectId, metrics: Sequence[Metric]) -> None: ...
+    def page(self, project_id: ProjectId, run_id: RunId, *, limit: int, cursor: str | None) -> Page[Metric]:
+        """Return a page, oldest first."""
+
+
+class RunEvents(Protocol):
+    """The live story of runs; ``event_id`` increases over the whole store."""
+
+    def add(self, project_id: ProjectId, run_id: RunId, kind: str, at: datetime, data: Mapping[str, Any]) -> None: ...
+    def after(
+        self, project_id: ProjectId, event_id: int, *, run_id: RunId | None, kind: str | None = None, limit: int = 500
+    ) -> list[RunEvent]: ...
+
+
+class Lineage(Protocol):
+    """Lineage edges."""
+
+    def add(self, edges: Sequence[LineageEdge]) -> None: ...
+    def touching(self, project_id: ProjectId, nodes: Sequence[str], *, limit: int) -> list[LineageEdge]:
+        """Return the edges that have one of the nodes at either end."""
+
+
+class AuditLog(Protocol):
+    """The audit log. ``append`` only buffers; the unit of work chains and stores what was buffered."""
+
+    def append(self, record: AuditRecord) -> None: ...
+    def page(
+        self,
+        project_id: ProjectId | None,
+        *,
+        limit: int,
+        cursor: str | None,
+        actor: str | None = None,
+        action: str | None = None,
+        resource: str | None = None,
+    ) -> Page[AuditEvent]:
+        """Return events, oldest first; of all projects when ``project_id`` is None."""
+
+    def head(self) -> tuple[int, str]:
+        """Return sequence and hash of the newest event, or ``(0, GENESIS)``."""
+
+
+class Outbox(Protocol):
+    """Messages to the outside, stored with the change they tell of."""
+
+    def add(self, topic: str, key: str, payload: Mapping[str, Any], at: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """The answer first given under an idempotency key, and the fingerprint of the request it was given to."""
+
+    fingerprint: str
+    status: int
+    body: bytes
+    location: str = ""
+
+
+class IdempotencyKeys(Protocol):
+    """Answers by (principal, operation path, key), kept for at least 24 hours."""
+
+    def find(self, scope: str, key: str) -> StoredAnswer | None: ...
+    def add(self, scope: str, key: str, answer: StoredAnswer, *, expires_at: datetime) -> None: ...
+    def prune(self, now: datetime) -> int: ...
+
+
+class ProjectObjects(Protocol):
+    """Which stored objects a project holds; a digest alone gives no access to bytes of another project."""
+
+    def add(self, project_id: ProjectId, stored: StoredObject, at: datetime) -> None:
+        """Note that the project holds the object; noting it again changes nothing."""
+
+    def sizes(self, project_id: ProjectId, digests: Sequence[Digest]) -> Mapping[Digest, int]:
+        """Return the sizes of those digests that the project holds."""
+
+
+class UnitOfWork(Protocol):
+    """One atomic piece of work: change, audit events, outbox, or nothing at all."""
+
+    projects: Projects
+    role_bindings: RoleBindings
+    datasets: Records[Dataset]
+    dataset_versions: Records[DatasetVersion]
+    environments: Records[Environment]
+    environment_locks: Records[EnvironmentLock]
+    policies: Records[Policy]
+    policy_snapshots: Records[PolicySnapshot]
+    policy_decisions: Records[PolicyDecision]
+    runs: Runs
+    executions: Executions
+    artifacts: Records[Artifact]
+    metrics: Metrics
+    events: RunEvents
+    lineage: Lineage
+    tokens: Tokens
+    objects: ProjectObjects
+    idempotency: IdempotencyKeys
+    audit: AuditLog
+    outbox: Outbox
+
+    def notify(self, channel: str) -> None:
+        """Wake those who wait on a channel (``queue``, ``run:<id>``, ``project:<id>``) once this work is durable."""
+
+
+class Database(Protocol):
+    """Runs units of work. Durable before the answer, always."""
+
+    def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
+        """Queue work for the writer, which commits several pieces together, each in a savepoint of its own."""
+
+    def read(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run work that only reads, on this thread, in one consistent snapshot."""
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""
+
+    def check(self) -> None:
+        """Raise when the database cannot be read and written."""
+
+    def close(self) -> None:
+        """Finish the queued work and release everything."""
+
+
+class ObjectStore(Protocol):
+    """Bytes by digest, written once."""
+
+    async def put(self, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredObject:
+        """Store bytes while hashing them; raises ``InvalidError("artifact_hash_mismatch")`` and keeps nothing when
+        they do not have the digest."""
+
+    async def size(self, digest: Digest) -> int | None: ...
+    def read(self, digest: Digest) -> AsyncIterator[bytes]:
+        """Return the bytes in chunks; raises ``MissingError`` when they are gone."""
+
+    async def check(self) -> None:
+        """Raise when the store cannot be written."""
+
+
+class Operation(Protocol[R_co]):
+    """An operation of the API: ``(unit of work, call, message) -> answer``; ``message`` is body or query."""
+
+    def __call__(self, uow: UnitOfWork, call: Call, message: Any) -> R_co: ...
+
+
+def audited(
+    call: Call,
+    action: Action,
+    resource: str,
+    *,
+    project_id: ProjectId | None = None,
+    details: Mapping[str, Any] | None = None,
+    denied: bool = False,
+) -> AuditRecord:
+    """Build the audit record of a call; the project is the call's unless another is given."""
+    scope = project_id if project_id is not None else call.project.project_id if call.project else None
+    return AuditRecord(
+        occurred_at=call.now,
+        project_id=scope,
+        actor=call.principal.subject,
+        action=action,
+        resource=resource,
+        outcome=Outcome.DENIED if denied else Outcome.SUCCESS,
+        request_id=call.request_id,
+        details=dict(details or {}),
+    )
+
