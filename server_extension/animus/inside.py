@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What user code may say to the platform from inside a run: values and files, never a verdict.
+
+The kernel holds no token. Requests go as JSON lines over a unix socket to the run's supervisor, which checks, keeps
+and forwards them; a call returns only after the supervisor has it, or raises. Standard library only, because this
+module is imported in the run's own environment.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from animus.errors import AnimusError, OutsideRunError
+
+REPLY_SECONDS = 60.0
+MAX_NUMPY_SEED = 2**32
+
+
+def is_inside() -> bool:
+    """Say whether this process runs inside a governed run."""
+    return "ANIMUS_RUN_SOCKET" in os.environ
+
+
+def _setting(name: str, what: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise OutsideRunError(
+            "outside_run",
+            f"{what} exists only inside a run",
+            remedy="submit the notebook with %animus run, or guard the line with `if animus.is_inside():`",
+        )
+    return value
+
+
+class Channel:
+    """One connection per process to the run's supervisor; calls of several threads take turns."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._replies: Any = None
+        self._owner = 0
+
+    def ask(self, request: dict[str, Any]) -> None:
+        """Send one request and wait until it is accepted.
+
+        Raises:
+            AnimusError: If the supervisor refuses it or does not answer.
+        """
+        address = _setting("ANIMUS_RUN_SOCKET", f"animus.log_{request['type']}")
+        line = json.dumps(request, allow_nan=False).encode() + b"\n"
+        with self._lock:
+            try:
+                self._connect(address).sendall(line)
+                reply = json.loads(self._replies.readline() or "null")
+            except (OSError, ValueError) as error:
+                self._owner = 0
+                raise AnimusError("supervisor_silent", f"the run's supervisor does not answer: {error}") from error
+        if not isinstance(reply, dict):
+            raise AnimusError("supervisor_silent", "the run's supervisor closed the channel")
+        if not reply.get("ok"):
+            fault = reply.get("error") or {}
+            raise AnimusError(str(fault.get("code", "refused")), str(fault.get("message", "refused")))
+
+    def _connect(self, address: str) -> socket.socket:
+        # A forked child (multiprocessing) must not share its parent's connection: replies would cross.
+        if self._socket is None or self._owner != os.getpid():
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._socket.settimeout(REPLY_SECONDS)
+            self._socket.connect(address)
+            self._replies = self._socket.makefile("r", encoding="utf-8")
+            self._owner = os.getpid()
+        return self._socket
+
+
+class Inputs(Mapping[str, Path]):
+    """The dataset versions bound to the run, by the name under which they were bound."""
+
+    def __getitem__(self, name: str) -> Path:
+        """Return the input's file, or its folder when it holds several.
+
+        Raises:
+            KeyError: If no input of that name is bound; the message lists the ones that are.
+        """
+        folder = self._folder() / name
+        if name not in set(self):
+            raise KeyError(f"no input {name!r} is bound to this run; bound: {', '.join(self) or 'none'}")
+        files = [Path(where) / file for where, _, names in os.walk(folder) for file in names]
+        return files[0] if len(files) == 1 else folder
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(entry.name for entry in self._folder().iterdir()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"Inputs({', '.join(self)})" if is_inside() else "Inputs(outside a run)"
+
+    def _folder(self) -> Path:
+        return Path(_setting("ANIMUS_INPUTS_DIR", "animus.inputs"))
+
+
+_channel = Channel()
+_steps: dict[str, int] = {}
+inputs = Inputs()
+
+
+def log_metric(name: str, value: float, step: int | None = None) -> None:
+    """Record one measured value of the run.
+
+    Args:
+        name: Letters, digits, ``.``, ``_`` and ``-``; at most 64 characters.
+        value: A finite number; NumPy and torch scalars are accepted.
+        step: Position in the series; when absent, one more than the last one of this name, beginning with 0.
+
+    Raises:
+        ValueError: If the value is not a finite number.
+        OutsideRunError: Outside a run.
+        AnimusError: If the supervisor refuses it.
+    """
+    _setting("ANIMUS_RUN_SOCKET", "animus.log_metric")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"metric {name!r} must be a finite number, not {number}")
+    place = _steps.get(name, -1) + 1 if step is None else int(step)
+    _channel.ask({"type": "metric", "name": name, "step": place, "value": number})
+    _steps[name] = place
+
+
+def log_artifact(path: str | os.PathLike[str], name: str | None = None) -> None:
+    """Keep a copy of a file as an artifact of the run.
+
+    Args:
+        path: A regular file in the run's writable folders.
+        name: Name of the artifact; the file's own name when absent.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        OutsideRunError: Outside a run.
+        AnimusError: If the supervisor refuses it.
+    """
+    _setting("ANIMUS_RUN_SOCKET", "animus.log_artifact")
+    file = Path(path).absolute()
+    if not file.is_file():
+        raise FileNotFoundError(f"no file to log at {os.fspath(path)!r}")
+    _channel.ask({"type": "artifact", "name": name or file.name, "path": str(file)})
+
+
+def seed(number: int) -> int:
+    """Seed ``random`` and, where they are installed, NumPy and torch.
+
+    Returns:
+        The number, so that it can be passed on (``RandomForestClassifier(random_state=animus.seed(7))``).
+    """
+    import random  # noqa: PLC0415  # only who seeds pays for it: importing animus must stay cheap
+
+    random.seed(number)
+    if importlib.util.find_spec("numpy"):
+        importlib.import_module("numpy").random.seed(number % MAX_NUMPY_SEED)
+    if importlib.util.find_spec("torch"):
+        importlib.import_module("torch").manual_seed(number)
+    return number
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve ``outputs`` when it is used: the run's writable folder, whose files become artifacts."""
+    if name == "outputs":
+        return Path(_setting("ANIMUS_OUTPUTS_DIR", "animus.outputs"))
+    raise AttributeError(f"module 'animus.inside' has no attribute {name!r}")
