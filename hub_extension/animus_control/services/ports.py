@@ -25,10 +25,11 @@ from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot
-from animus_contracts.projects import Project, RoleBinding
-from animus_contracts.runs import Run, RunState
+from animus_contracts.projects import Project, Role, RoleBinding
+from animus_contracts.runs import Progress, Run, RunState
 
 from animus_control.domain.identity import Principal
+from animus_control.domain.limits import DEFAULT_LIMITS, Limits
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -54,7 +55,9 @@ class Call:
         new_secret: Makes an unguessable URL-safe token of at least 256 bits.
         path: Path parameters by name.
         if_match: Version given in If-Match, or None.
+        limits: The bounds this installation sets.
         project: The project the call is scoped to, set after authorisation.
+        role: The caller's effective role in it, set after authorisation.
     """
 
     principal: Principal
@@ -64,7 +67,9 @@ class Call:
     new_secret: Callable[[], str]
     path: Mapping[str, str] = field(default_factory=dict)
     if_match: int | None = None
+    limits: Limits = DEFAULT_LIMITS
     project: Project | None = None
+    role: Role | None = None
 
 
 class Records(Protocol[T]):
@@ -125,6 +130,9 @@ class Runs(Records[Run], Protocol):
     def compare_and_set(self, run: Run, *, expected_version: int) -> bool:
         """Replace the mutable part if the stored version is the expected one and the stored state is not terminal."""
 
+    def set_progress(self, run_id: RunId, progress: Progress) -> None:
+        """Store how far a run is, unaudited and without a new version: progress is no decision and comes per cell."""
+
     def next_queued(self, *, platform: str, refuse_production: bool) -> Run | None:
         """Return the run that has been queued longest and fits, or None."""
 
@@ -138,7 +146,10 @@ class Executions(Protocol):
     def get(self, execution_id: ExecutionId) -> Execution | None: ...
     def of_run(self, run_id: RunId) -> list[Execution]: ...
     def save(self, execution: Execution, *, expected_epoch: int) -> bool:
-        """Replace the mutable part if the stored epoch is the expected one and the attempt has not ended."""
+        """Replace the mutable part if the stored epoch is the expected one and the attempt is neither ended nor lost.
+
+        Unaudited in itself, since leases are renewed every few seconds; the run's own change of state is audited.
+        """
 
     def expired(self, now: datetime, *, limit: int) -> list[Execution]:
         """Return live attempts whose lease ended before ``now``."""

@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every bound the control plane sets, in one place; an installation may change them, a caller never."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds and periods.
+
+    Attributes:
+        lease: How long a lease lasts without a heartbeat, and again how long a lost one may still come back.
+        heartbeat: How often an executor is asked to renew; a lease outlives five missed ones.
+        run_token: How long a run token lives after its last renewal.
+        dispatch_attempts: How often a run is handed out without ever starting before it fails.
+        repository_schemes: How repositories may be reached; ``file`` is for one machine only.
+        name_bytes: Longest name of an artifact, metric or output, in bytes of UTF-8.
+        description_characters: Longest description.
+        labels: Most labels on one thing.
+        label_characters: Longest key or value of a label.
+        dataset_files: Most files in one dataset version.
+        requirements_bytes: Longest lock text.
+        policy_bytes: Longest policy text.
+        bindings: Most datasets bound to one run.
+        outputs: Most outputs a run may promise.
+        artifacts: Most artifacts of one run.
+        events_per_report: Most events in one report of the data plane.
+        lineage_edges: Most edges in one lineage answer.
+    """
+
+    lease: timedelta = timedelta(seconds=30)
+    heartbeat: timedelta = timedelta(seconds=5)
+    run_token: timedelta = timedelta(minutes=5)
+    dispatch_attempts: int = 5
+    repository_schemes: frozenset[str] = frozenset({"https", "ssh"})
+    name_bytes: int = 512
+    description_characters: int = 4096
+    labels: int = 64
+    label_characters: int = 256
+    dataset_files: int = 20_000
+    requirements_bytes: int = MEBIBYTE
+    policy_bytes: int = 64 * 1024
+    bindings: int = 64
+    outputs: int = 256
+    artifacts: int = 4096
+    events_per_report: int = 2000
+    lineage_edges: int = 2000
+
+
+DEFAULT_LIMITS = Limits()
