@@ -50,7 +50,7 @@ class Action(StrEnum):
     RUN_CREATED = "run.created"
     RUN_REFUSED = "run.refused"
     RUN_STATE_CHANGED = "run.state_changed"
-    TOKEN_REJECTED = "token.rejected"
+    TOKEN_REJECTED = "token.rejected"  # noqa: S105 - the name of an event, not a token
 
 
 class Outcome(StrEnum):

@@ -21,6 +21,8 @@ from animus_contracts.identifiers import BINDING_NAME
 from animus_contracts.problems import Fault
 
 MAX_VALUE_BYTES = 64 * 1024
+MAX_SHOWN = 60
+"""How much of a refused value an error repeats, in characters."""
 
 
 class ParameterType(StrEnum):
@@ -83,7 +85,9 @@ SECRET_VALUES: dict[str, re.Pattern[str]] = {
     "json_web_token": re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     "private_key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "url_with_password": re.compile(r"(?i)\b[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s:@]+@"),
-    "vendor_token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,})"),
+    "vendor_token": re.compile(
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,})"
+    ),
 }
 
 
@@ -175,7 +179,8 @@ def parameter_faults(schema: list[Parameter], values: dict[str, Any]) -> list[Fa
             message = f"the notebook declares no parameter {name!r}; it declares: {known}"
             faults.append(Fault(path=path, code="undeclared", message=message))
         elif len(msgspec.json.encode(value)) > MAX_VALUE_BYTES:
-            faults.append(Fault(path=path, code="too_large", message=f"must be at most {MAX_VALUE_BYTES} bytes of JSON"))
+            message = f"{name} must be at most {MAX_VALUE_BYTES} bytes of JSON"
+            faults.append(Fault(path=path, code="too_large", message=message))
         elif fault := value_fault(declared[name], value):
             faults.append(Fault(path=path, code="wrong_value", message=f"{name} {fault}"))
     faults.extend(
@@ -188,4 +193,4 @@ def parameter_faults(schema: list[Parameter], values: dict[str, Any]) -> list[Fa
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

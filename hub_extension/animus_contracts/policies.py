@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Policies are Cedar text; what was in force for a run is frozen in a snapshot, and why it was decided in a decision."""
+"""Policies are Cedar text; a snapshot freezes what was in force for a run, a decision why it was admitted or not."""
 
 from __future__ import annotations
 

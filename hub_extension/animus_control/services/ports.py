@@ -18,7 +18,7 @@ from animus_contracts.artifacts import Artifact, Metric
 from animus_contracts.audit import Action, AuditEvent, AuditRecord, Outcome
 from animus_contracts.datasets import Dataset, DatasetVersion, StoredObject
 from animus_contracts.digests import Digest
-from animus_contracts.environments import Environment, EnvironmentLock
+from animus_contracts.environments import Environment, EnvironmentLock, EnvironmentState
 from animus_contracts.executions import Execution, Provenance, RunEvent
 from animus_contracts.identifiers import BindingId, ExecutionId, ProjectId, RunId
 from animus_contracts.lineage import LineageEdge
@@ -27,7 +27,6 @@ from animus_contracts.plans import Plan
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot
 from animus_contracts.projects import Project, Role, RoleBinding
 from animus_contracts.runs import Progress, Run, RunState
-
 from animus_control.domain.identity import Principal
 from animus_control.domain.limits import DEFAULT_LIMITS, Limits
 
@@ -72,20 +71,38 @@ class Call:
     role: Role | None = None
 
 
-class Records(Protocol[T]):
-    """Records of one project that never change once added."""
-
-    def add(self, record: T) -> None:
-        """Store a new record."""
+class Readable(Protocol[T]):
+    """Records of one project, as they are read."""
 
     def get(self, project_id: ProjectId, record_id: str) -> T | None:
         """Return the record of this id in this project."""
 
     def find(self, project_id: ProjectId, **fields: Any) -> T | None:
-        """Return the newest record whose indexed fields equal ``fields``."""
+        """Return the newest record (the highest version, where there are versions) whose indexed fields equal ``fields``."""
 
     def page(self, project_id: ProjectId, *, limit: int, cursor: str | None, **fields: Any) -> Page[T]:
         """Return a page, newest first; a field that is None does not filter. Raises ValueError on a bad cursor."""
+
+
+class Records(Readable[T], Protocol[T]):
+    """Records of one project that never change once added."""
+
+    def add(self, record: T) -> None:
+        """Store a new record."""
+
+
+class Environments(Records[Environment], Protocol):
+    """Environment versions; only their state changes."""
+
+    def set_state(self, project_id: ProjectId, environment_id: str, state: EnvironmentState) -> bool:
+        """Store another state; False when there is no such environment or it has that state already."""
+
+
+class Policies(Records[Policy], Protocol):
+    """Policy versions."""
+
+    def newest(self, project_id: ProjectId) -> list[Policy]:
+        """Return the newest version of every policy of the project, whatever its state, by name."""
 
 
 class Projects(Protocol):
@@ -122,7 +139,7 @@ class RoleBindings(Protocol):
     def count_admins(self, project_id: ProjectId) -> int: ...
 
 
-class Runs(Records[Run], Protocol):
+class Runs(Readable[Run], Protocol):
     """Runs, with their plans. ``page`` filters by ``state`` and ``created_by``."""
 
     def add_with_plan(self, run: Run, plan: Plan) -> None: ...
@@ -272,9 +289,9 @@ class UnitOfWork(Protocol):
     role_bindings: RoleBindings
     datasets: Records[Dataset]
     dataset_versions: Records[DatasetVersion]
-    environments: Records[Environment]
+    environments: Environments
     environment_locks: Records[EnvironmentLock]
-    policies: Records[Policy]
+    policies: Policies
     policy_snapshots: Records[PolicySnapshot]
     policy_decisions: Records[PolicyDecision]
     runs: Runs
@@ -316,8 +333,11 @@ class ObjectStore(Protocol):
     """Bytes by digest, written once."""
 
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes]) -> StoredObject:
-        """Store bytes while hashing them; raises ``InvalidError("artifact_hash_mismatch")`` and keeps nothing when
-        they do not have the digest."""
+        """Store bytes while hashing them.
+
+        Raises:
+            InvalidError: With ``artifact_hash_mismatch``, keeping nothing, when they do not have the digest.
+        """
 
     async def size(self, digest: Digest) -> int | None: ...
     def read(self, digest: Digest) -> AsyncIterator[bytes]:
@@ -354,4 +374,3 @@ def audited(
         request_id=call.request_id,
         details=dict(details or {}),
     )
-
