@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How a figure is taken: sides alternate (A B A B …), medians are compared, the spread is shown beside them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Side:
+    """One side of a comparison: its name, one measured execution (seconds), and what was measured so far."""
+
+    name: str
+    once: Callable[[], float]
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """The median in seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> str:
+        """Minimum and maximum in seconds."""
+        return f"{min(self.seconds):.3f}…{max(self.seconds):.3f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One line of the report. ``ratio`` is ours over the peer's, or the peer's unit as ``goal`` says."""
+
+    name: str
+    ours: str
+    peer: str
+    ratio: float
+    goal: str
+    met: bool
+
+
+def timed(work: Callable[[], object]) -> Callable[[], float]:
+    """Make a function that runs ``work`` and returns its wall-clock seconds."""
+
+    def once() -> float:
+        begin = time.perf_counter()
+        work()
+        return time.perf_counter() - begin
+
+    return once
+
+
+def interleave(sides: Sequence[Side], *, rounds: int, warmups: int = 1) -> None:
+    """Run every side in turn, ``rounds`` times after ``warmups`` runs that do not count."""
+    for number in range(warmups + rounds):
+        for side in sides:
+            seconds = side.once()
+            if number >= warmups:
+                side.seconds.append(seconds)
+
+
+def compare(name: str, ours: Side, peer: Side, *, at_most: float) -> Result:
+    """Compare medians of durations; the goal is a ratio of at most ``at_most``."""
+    ratio = ours.median / peer.median
+    return Result(
+        name=name,
+        ours=f"{ours.median:.3f} s ({ours.spread})",
+        peer=f"{peer.name} {peer.median:.3f} s ({peer.spread})",
+        ratio=ratio,
+        goal=f"≤ {at_most}",
+        met=ratio <= at_most,
+    )
+
+
+def report(results: Sequence[Result]) -> str:
+    """Return the results as a Markdown table."""
+    rows = [
+        "| figure | ours: median (min…max) | peer: median (min…max) | ratio | goal | met |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows += [
+        f"| {row.name} | {row.ours} | {row.peer} | {row.ratio:.3f} | {row.goal} | {'yes' if row.met else 'no'} |"
+        for row in results
+    ]
+    return "\n".join(rows)
