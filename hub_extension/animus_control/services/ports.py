@@ -35,7 +35,10 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class AlreadyExistsError(Exception):
-    """A uniqueness rule of the store refused a record; ``constraint`` names the rule."""
+    """A uniqueness rule of the store refused a record; ``constraint`` names the rule, such as ``uq_projects_name``.
+
+    It ends the piece of work: nothing after it in the same unit of work can be stored.
+    """
 
     def __init__(self, constraint: str) -> None:
         super().__init__(constraint)
@@ -78,7 +81,7 @@ class Readable(Protocol[T]):
         """Return the record of this id in this project."""
 
     def find(self, project_id: ProjectId, **fields: Any) -> T | None:
-        """Return the newest record (the highest version, where there are versions) whose indexed fields equal ``fields``."""
+        """Return the newest record whose indexed fields equal ``fields``: the highest version, where there are versions."""
 
     def page(self, project_id: ProjectId, *, limit: int, cursor: str | None, **fields: Any) -> Page[T]:
         """Return a page, newest first; a field that is None does not filter. Raises ValueError on a bad cursor."""
