@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
+
+from animus_contracts.runs import RunState
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True, forbid_unknown_fields=True, 
 class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which page of a list: at most ``limit`` items (1 to 200) after ``cursor``."""
 
-    limit: int = DEFAULT_LIMIT
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
     cursor: str | None = None
 
 
@@ -37,7 +39,7 @@ class NamedListQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only
 class RunListQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """As :class:`ListQuery`, newest first, only runs in this state or of this person."""
 
-    state: str | None = None
+    state: RunState | None = None
     created_by: str | None = None
 
 
@@ -53,10 +55,10 @@ class LineageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """The graph around ``root`` (``type:id``), ``depth`` steps far (1 to 5)."""
 
     root: str
-    depth: int = 3
+    depth: Annotated[int, msgspec.Meta(ge=1, le=5)] = 3
 
 
 class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Resume a stream after this event id; the ``Last-Event-ID`` header means the same and wins."""
 
-    after: int = 0
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
