@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Names, labels and paths that callers choose are checked here, each with the place and the rule of every fault."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from animus_contracts.identifiers import BINDING_NAME, PROJECT_NAME, RESOURCE_NAME
+from animus_contracts.problems import Fault
+from animus_control.domain.errors import InvalidError
+from animus_control.domain.limits import Limits
+
+# Whatever could end a line, hide text or reverse its direction has no place in a name that people compare by eye.
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "project": (PROJECT_NAME, "3 to 30 lower-case letters, digits and single hyphens, starting with a letter"),
+    "resource": (
+        RESOURCE_NAME,
+        "1 to 64 letters, digits, dots, underscores and hyphens, a letter or digit at either end",
+    ),
+    "binding": (BINDING_NAME, "a Python identifier of at most 64 ASCII letters, digits and underscores"),
+}
+
+
+def refuse(faults: Sequence[Fault], *, code: str = "invalid_request", remedy: str = "") -> None:
+    """Raise one error with all faults; nothing happens when there are none.
+
+    Raises:
+        InvalidError: If there is any fault; the first one is its detail.
+    """
+    if faults:
+        raise InvalidError(code, f"{faults[0].path}: {faults[0].message}", faults=faults, remedy=remedy)
+
+
+def name_faults(name: str, *, rule: str, path: str = "$.name") -> list[Fault]:
+    """Check a name against a rule of :data:`RULES`."""
+    pattern, words = RULES[rule]
+    if pattern.fullmatch(name):
+        return []
+    return [Fault(path=path, code="invalid_name", message=f"must be {words}, not {name[:80]!r}")]
+
+
+def text_faults(text: str, limits: Limits, *, path: str = "$.description") -> list[Fault]:
+    """Check a free text's length."""
+    if len(text) <= limits.description_characters:
+        return []
+    return [Fault(path=path, code="too_long", message=f"must be at most {limits.description_characters} characters")]
+
+
+def label_faults(labels: Mapping[str, str], limits: Limits, *, path: str = "$.labels") -> list[Fault]:
+    """Check the number, length and characters of labels."""
+    if len(labels) > limits.labels:
+        return [Fault(path=path, code="too_many", message=f"must be at most {limits.labels} labels, not {len(labels)}")]
+    wrong = (key for key, value in labels.items() if not _is_label(key, limits) or len(value) > limits.label_characters)
+    words = f"keys must be 1 to {limits.label_characters} printable characters, values at most as long"
+    return [Fault(path=path, code="invalid_label", message=f"{words}; see {key[:40]!r}") for key in wrong]
+
+
+def path_fault(path: str, limits: Limits) -> str | None:
+    """Say why a text is not a plain relative POSIX path, or None when it is one.
+
+    Such a path can be joined to a folder and never leave it, on any system.
+    """
+    if not path or len(path.encode(errors="replace")) > limits.name_bytes:
+        return f"must be 1 to {limits.name_bytes} bytes long"
+    if UNPRINTABLE.search(path):
+        return "must have printable characters only"
+    if "\\" in path or path.startswith("/") or ":" in path.split("/", 1)[0]:
+        return "must be relative, with forward slashes and no drive"
+    if any(part in {"", ".", ".."} for part in path.split("/")):
+        return "must not have empty parts, '.' or '..'"
+    return None
+
+
+def _is_label(key: str, limits: Limits) -> bool:
+    return 0 < len(key) <= limits.label_characters and not UNPRINTABLE.search(key)
