@@ -71,9 +71,10 @@ class RefusedError(AnimusError):
 
 
 class UnreachableError(AnimusError):
-    """There was no answer, or one that says "not now"."""
+    """There was no answer, or one that says "not now"; ``retry_after`` is how many seconds it asked us to wait."""
 
     exit_code = 4
+    retry_after = 0.0
 
 
 class RunFailedError(AnimusError):

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The Python client: the same verbs as ``%animus`` and ``animus``, for scripts and CI.
+
+``Client().runs.submit(…)``: address, token and project are found as everywhere (see ``animus.session``).
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Self
+
+from animus import session as sessions
+from animus.api.audit import Audit, Lineage
+from animus.api.datasets import Datasets
+from animus.api.environments import Environments
+from animus.api.projects import Members, Projects
+from animus.api.runs import Artifacts, Metrics, Runs
+from animus.session import Session
+from animus.transport import Transport
+from animus_contracts.projects import Identity
+
+
+class Client:
+    """Everything a user may do in one project.
+
+    Args:
+        session: Address, token and project; found in the environment when absent.
+        project: Name or id of the project, when it is not the default one.
+        transport: Carries the calls; one of our own when absent.
+    """
+
+    def __init__(
+        self, session: Session | None = None, *, project: str = "", transport: Transport | None = None
+    ) -> None:
+        self.session = session or sessions.find(os.environ, project=project)
+        self.project = project or self.session.project
+        self.transport = transport or Transport(self.session)
+        self.projects = Projects(self.transport, self.project)
+        self.members = Members(self.transport, self.project)
+        self.datasets = Datasets(self.transport, self.project)
+        self.environments = Environments(self.transport, self.project)
+        self.runs = Runs(self.transport, self.project)
+        self.metrics = Metrics(self.transport, self.project)
+        self.artifacts = Artifacts(self.transport, self.project)
+        self.lineage = Lineage(self.transport, self.project)
+        self.audit = Audit(self.transport, self.project)
+
+    def __repr__(self) -> str:
+        return f"Client({self.session.url!r}, project={self.project!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def whoami(self) -> Identity:
+        """Return who the caller is, as the control plane sees it."""
+        identity: Identity = self.transport.call("identity.read")
+        return identity
+
+    def in_project(self, project: str) -> Client:
+        """Return a client for another project over the same connection."""
+        return Client(self.session, project=project, transport=self.transport)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
