@@ -43,7 +43,7 @@ class Module:
         return f"{self.place}:{getattr(node, 'lineno', 1)}: {fault}"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
