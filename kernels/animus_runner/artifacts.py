@@ -1,0 +1,200 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves behind: found without following a link, named once, uploaded by digest.
+
+A path from user code is opened component by component below a folder the run may write to, never through a symbolic
+link, so it can name nothing else; a logged file is copied at that moment and is what it was then.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
+from animus_contracts.digests import Digest
+from animus_contracts.runs import FailureReason
+from animus_runner.channel import RefusedRequestError
+from animus_runner.control_plane import patiently
+from animus_runner.exits import FailedError
+from animus_runner.objects import digest_file
+
+UPLOADS = 4
+MAX_ARTIFACTS = 1000
+MEDIA_TYPES = {
+    ".ipynb": "application/x-ipynb+json",
+    ".joblib": "application/octet-stream",
+    ".md": "text/markdown",
+    ".parquet": "application/vnd.apache.parquet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Produced:
+    """A file that becomes an artifact."""
+
+    name: str
+    kind: ArtifactKind
+    path: Path
+    media_type: str = ""
+
+
+class Logged:
+    """Copies of the files user code logged; the last one of a name counts.
+
+    Args:
+        folder: Where the copies are kept, outside of what the run sees.
+        writable: The folders the run may write to, as it names them, and where they really are.
+        max_bytes: Size of the largest file.
+    """
+
+    def __init__(self, folder: Path, writable: dict[Path, Path], max_bytes: int) -> None:
+        self._folder = folder
+        self._writable = writable
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._count = 0
+        self._files: dict[str, Path] = {}
+
+    def keep(self, name: str, path: str) -> None:
+        """Copy a file.
+
+        Raises:
+            RefusedRequestError: If it is not a regular file in a writable folder, or too much.
+        """
+        with self._lock:
+            if self._count >= MAX_ARTIFACTS:
+                raise RefusedRequestError("too_many_artifacts", f"a run logs at most {MAX_ARTIFACTS} artifacts")
+            self._count += 1
+            copy = self._folder / str(self._count)
+        with self._opened(path) as file, copy.open("xb") as target:
+            if os.fstat(file.fileno()).st_size > self._max_bytes:
+                raise RefusedRequestError("too_large", f"an artifact has at most {self._max_bytes} bytes")
+            shutil.copyfileobj(file, target)
+        with self._lock:
+            self._files[name] = copy
+
+    def produced(self) -> list[Produced]:
+        """The copies, by name."""
+        return [Produced(name=name, kind=ArtifactKind.LOGGED, path=path) for name, path in sorted(self._files.items())]
+
+    def _opened(self, path: str) -> BinaryIO:
+        for seen, real in self._writable.items():
+            if Path(path).is_relative_to(seen):
+                try:
+                    return open_beneath(real, Path(path).relative_to(seen).parts)
+                except (OSError, ValueError) as error:
+                    raise RefusedRequestError("not_a_file", f"{path[:200]!r} is not a regular file") from error
+        folders = ", ".join(map(str, self._writable))
+        raise RefusedRequestError("outside", f"{path[:200]!r} is not in a folder the run may write to: {folders}")
+
+
+def open_beneath(folder: Path, parts: tuple[str, ...]) -> BinaryIO:
+    """Open a regular file below a folder, following no symbolic link on the way.
+
+    Raises:
+        OSError: If there is no such file, or a component is a link.
+        ValueError: If it is not a regular file, or a component leaves the folder.
+    """
+    if not parts or {"", ".", ".."} & set(parts):
+        raise ValueError("not a path below the folder")
+    held = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts[:-1]:
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            inner = os.open(part, flags, dir_fd=held)
+            os.close(held)
+            held = inner
+        # Without O_NONBLOCK a named pipe would hold the supervisor.
+        found = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=held)
+    finally:
+        os.close(held)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise ValueError("not a regular file")
+    return os.fdopen(found, "rb")
+
+
+def collect_outputs(folder: Path, declared: list[str]) -> list[Produced]:
+    """Find every regular file in the outputs folder.
+
+    Raises:
+        FailedError: As user code, when a declared output is not there or there are too many files.
+    """
+    found = [
+        Produced(name=path.relative_to(folder).as_posix(), kind=ArtifactKind.OUTPUT, path=path)
+        for path in _regular_files(folder)
+    ]
+    if missing := sorted(set(declared) - {produced.name for produced in found}):
+        raise FailedError(
+            FailureReason.USER_CODE,
+            f"The notebook ended, but did not write the declared output {missing[0]!r}.",
+            detail=f"Missing: {', '.join(missing)}. Written: {', '.join(entry.name for entry in found) or 'nothing'}.",
+            remedy="Write the file to animus.outputs, or do not declare it.",
+        )
+    if len(found) > MAX_ARTIFACTS:
+        raise FailedError(
+            FailureReason.USER_CODE,
+            f"The notebook left {len(found)} files; a run has at most {MAX_ARTIFACTS} artifacts.",
+            remedy="Pack the files into an archive.",
+        )
+    return found
+
+
+def distinct(outputs: list[Produced], logged: list[Produced]) -> list[Produced]:
+    """Name every artifact once: a logged file that is also an output with the same bytes is left out."""
+    taken = {produced.name: produced for produced in outputs}
+    kept = list(outputs)
+    for produced in logged:
+        twin = taken.get(produced.name)
+        if twin is None:
+            kept.append(produced)
+        elif digest_file(twin.path) != digest_file(produced.path):
+            name = f"logged/{produced.name}"
+            kept.append(Produced(name=name, kind=produced.kind, path=produced.path))
+    return kept
+
+
+def upload(produced: list[Produced], put: Callable[[Digest, Path], None]) -> list[ArtifactEntry]:
+    """Upload files, several at once, and return the manifest in their order.
+
+    Raises:
+        FailedError: If the control plane does not take one.
+    """
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        return list(pool.map(lambda file: _upload(file, put), produced))
+
+
+def _upload(produced: Produced, put: Callable[[Digest, Path], None]) -> ArtifactEntry:
+    digest = digest_file(produced.path)
+    patiently(lambda: put(digest, produced.path))
+    return ArtifactEntry(
+        name=produced.name,
+        kind=produced.kind,
+        media_type=produced.media_type or media_type(produced.name),
+        digest=digest,
+        size_bytes=produced.path.stat().st_size,
+    )
+
+
+def media_type(name: str) -> str:
+    """Guess a media type from a file's name."""
+    known = MEDIA_TYPES.get(Path(name).suffix.lower())
+    return known or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _regular_files(folder: Path) -> Iterator[Path]:
+    for where, folders, names in os.walk(folder, followlinks=False):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(where, name)
+            if stat.S_ISREG(path.lstat().st_mode):
+                yield path

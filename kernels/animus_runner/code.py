@@ -1,0 +1,209 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Code is fetched at exactly one commit, and git never writes a working copy.
+
+Rules kept here:
+
+* the URL matches one of two strict shapes and an allowed prefix, at a path segment's boundary;
+* ``git fetch`` runs without configuration, hooks, submodules, prompts and every protocol but the one in the URL,
+  into a bare cache, limited in time and size, and is skipped when the commit is there;
+* files are read out as objects (``git cat-file --batch``) and written by us: no symlink, filter, hook or submodule
+  can act, because no code of git that knows them runs. A symbolic link becomes a file that holds its target, as
+  with ``core.symlinks=false``; a submodule stays out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from animus_contracts.runs import CodeRef, FailureReason
+from animus_runner.exits import FailedError
+from animus_runner.git_objects import Checkout, GitObjects, UnsafeTreeError
+
+HTTPS_URL = re.compile(r"https://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~+@%-]+)+/?")
+FILE_URL = re.compile(r"file://(?:/[A-Za-z0-9._~+@ -]+)+/?")
+PREFIX = re.compile(r"https://[A-Za-z0-9]|file:///[A-Za-z0-9._]")
+"""A prefix names a host or a folder: empty is never permission."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+HARDENING = (
+    "protocol.allow=never",
+    "core.hooksPath=/dev/null",
+    "core.symlinks=false",
+    "core.fsmonitor=false",
+    "core.askPass=",
+    "credential.helper=",
+    "fetch.fsckObjects=true",
+    "fetch.recurseSubmodules=false",
+    "fetch.unpackLimit=1",  # always one pack, so that one file size limit is the limit of the fetch
+    "fetch.writeCommitGraph=false",
+    "gc.auto=0",
+    "http.followRedirects=false",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+)
+ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "HOME": "/nonexistent",
+    "LC_ALL": "C",
+    "PATH": os.environ.get("PATH", os.defpath),
+} | {name: os.environ[name] for name in ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchLimits:
+    """What a fetch may cost: seconds of wall time, MiB of pack."""
+
+    seconds: float
+    mebibytes: int
+
+
+def verify_repository(url: str, allowed: list[str]) -> str:
+    """Check a repository's URL against the allowed prefixes.
+
+    Returns:
+        The one git protocol the URL needs, ``https`` or ``file``.
+
+    Raises:
+        FailedError: As input, when the URL has another shape or lies below no allowed prefix.
+    """
+    protocol = "https" if HTTPS_URL.fullmatch(url) else "file" if FILE_URL.fullmatch(url) else ""
+    if not protocol or {"..", "."} & set(url.split("/")):
+        raise _refused(url, "it is neither https://host/path nor file:///path")
+    if not any(_is_below(url, prefix, protocol) for prefix in allowed):
+        raise _refused(url, "it is not below a repository prefix that this executor allows")
+    return protocol
+
+
+def check_out(code: CodeRef, destination: Path, cache: Path, allowed: list[str], limits: FetchLimits) -> Checkout:
+    """Write the files of a commit into a folder.
+
+    Args:
+        code: What to fetch.
+        destination: Folder to make; it becomes read-only.
+        cache: Folder of the bare repositories.
+        allowed: Allowed prefixes of repository URLs.
+        limits: What the fetch may cost.
+
+    Returns:
+        The tree id and what was left out.
+
+    Raises:
+        FailedError: As input, when the code cannot be had; the remedy says what to do.
+    """
+    if not COMMIT.fullmatch(code.commit):
+        raise FailedError(FailureReason.INPUT, f"{code.commit!r} is not a full commit id.")
+    protocol = verify_repository(code.repository, allowed)
+    bare = cache / f"{hashlib.sha256(code.repository.encode()).hexdigest()[:32]}.git"
+    try:
+        checkout = _written(bare, code, destination)
+        if checkout is None:
+            with _locked(bare):
+                _fetch(bare, code, protocol, limits)
+            checkout = _written(bare, code, destination)
+    except UnsafeTreeError as error:
+        raise _unsafe(code, str(error)) from error
+    if checkout is None:
+        raise _missing(code, "")
+    return checkout
+
+
+def _written(bare: Path, code: CodeRef, destination: Path) -> Checkout | None:
+    if not (bare / "HEAD").exists():
+        return None
+    with GitObjects(bare, ENVIRONMENT) as objects:
+        return objects.write(code.commit, destination) if objects.has_commit(code.commit) else None
+
+
+def _fetch(bare: Path, code: CodeRef, protocol: str, limits: FetchLimits) -> None:
+    if not (bare / "HEAD").exists():
+        _git(bare, "init", "--quiet", "--bare", "--template=", str(bare), protocol=protocol, limits=limits)
+    with GitObjects(bare, ENVIRONMENT) as objects:
+        if objects.has_commit(code.commit):  # another run fetched it while this one waited for the lock
+            return
+    arguments = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
+    try:
+        _git(bare, *arguments, "--", code.repository, code.commit, protocol=protocol, limits=limits)
+    except subprocess.TimeoutExpired as error:
+        raise FailedError(
+            FailureReason.INPUT,
+            f"Fetching {code.commit} from {code.repository} took longer than {limits.seconds:.0f} s.",
+            remedy="Make the repository smaller, or ask the operator for a longer time.",
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise _missing(code, error.stderr.decode(errors="replace")[-2000:]) from error
+
+
+def _git(bare: Path, *arguments: str, protocol: str, limits: FetchLimits) -> None:
+    options = [part for setting in (*HARDENING, f"protocol.{protocol}.allow=always") for part in ("-c", setting)]
+    command = ["git", "--git-dir", str(bare), *options, *arguments]
+    with subprocess.Popen(  # noqa: S603 - every argument is fixed or was matched against a strict pattern
+        command, env=ENVIRONMENT, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        process_group=0,
+    ) as process:  # fmt: skip
+        try:
+            most = limits.mebibytes << 20
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+            _, errors = process.communicate(timeout=limits.seconds)
+        except BaseException:
+            os.killpg(process.pid, 9)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, "git", stderr=errors)
+
+
+@contextmanager
+def _locked(bare: Path) -> Iterator[None]:
+    bare.parent.mkdir(parents=True, exist_ok=True)
+    with bare.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_below(url: str, prefix: str, protocol: str) -> bool:
+    root = prefix.rstrip("/")
+    if not PREFIX.match(prefix) or (not url.startswith(root + "/") and url.rstrip("/") != root):
+        return False
+    if protocol != "file":
+        return True
+    real_root, real = (os.path.realpath(address.removeprefix("file://")) for address in (root, url))
+    return os.path.commonpath([real_root, real]) == real_root
+
+
+def _refused(url: str, why: str) -> FailedError:
+    return FailedError(
+        FailureReason.INPUT,
+        f"The repository {url[:200]!r} may not be fetched: {why}.",
+        remedy="Push the code to an allowed repository, or ask the operator to allow this one.",
+    )
+
+
+def _missing(code: CodeRef, detail: str) -> FailedError:
+    return FailedError(
+        FailureReason.INPUT,
+        f"The commit {code.commit} is not in {code.repository}.",
+        detail=detail,
+        remedy="Push the commit to the repository and submit again.",
+    )
+
+
+def _unsafe(code: CodeRef, why: str) -> FailedError:
+    return FailedError(
+        FailureReason.INPUT,
+        f"The commit {code.commit} cannot be written out: {why}.",
+        remedy="Rename or remove that entry in the repository, commit and submit again.",
+    )
