@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m animus_hub``: start an installation, keep its accounts, show the demo.
+
+This process becomes JupyterHub; it starts no other. What people do with the installation is done as people do it,
+by programs of their own zone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from animus_hub.installation import DATA_VARIABLE, PORT_VARIABLE, Installation
+from animus_hub.users import UsersFile, generate_password
+
+FIRST_USERS = {"ann": True, "ed": False, "vic": False}
+"""The accounts of a new installation, and whether each administers the platform."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
+    chosen = _parser().parse_args(arguments)
+    if chosen.command == "demo":
+        # The demo is a user of the product and runs in the user's zone.
+        os.execv(sys.executable, [sys.executable, "-m", "animus.demo", *chosen.rest])  # noqa: S606 - no shell, fixed program
+    place = Installation(chosen.data.absolute()) if chosen.data else Installation.from_environment(os.environ)
+    place.prepare()
+    if chosen.command == "passwords":
+        show_passwords(place)
+        return
+    if not place.users_file.exists():
+        show_passwords(place)
+    become_hub(place, chosen.port)
+
+
+def show_passwords(place: Installation) -> None:
+    """Give the first accounts new passwords and print them, which happens once: only hashes are kept."""
+    users = UsersFile(place.users_file)
+    print("Accounts (the passwords are shown once and not kept):")  # noqa: T201 - this is the command's output
+    for name, admin in FIRST_USERS.items():
+        password = generate_password()
+        users.put(name, password, admin=admin)
+        print(f"  {name:4} {password}")  # noqa: T201 - this is the command's output
+    sys.stdout.flush()
+
+
+def become_hub(place: Installation, port: int | None) -> None:
+    """Replace this process by JupyterHub with the local preset."""
+    environment = os.environ | {DATA_VARIABLE: str(place.data)} | ({PORT_VARIABLE: str(port)} if port else {})
+    config = Path(__file__).with_name("jupyterhub_config.py")
+    os.chdir(place.data)
+    os.execve(sys.executable, [sys.executable, "-m", "jupyterhub", "-f", str(config)], environment)  # noqa: S606 - no shell, fixed program
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="animus", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start Hub, control plane and executor on this machine")
+    up.add_argument("--port", type=int, help="port for browsers (default: the last one, or any free one)")
+    passwords = commands.add_parser("passwords", help="give the first accounts new passwords and print them")
+    for command in (up, passwords):
+        command.add_argument("--data", type=Path, help="data folder (default: $ANIMUS_DATA)")
+    demo = commands.add_parser("demo", help="start an installation and show what it does", add_help=False)
+    demo.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Ready configurations of JupyterHub; a ``jupyterhub_config.py`` only names one of them.
+
+Everything of an installation is configured here and nowhere else: what listens, who may log in, which services run
+and what their credentials may do. Security-relevant defaults are written out even where JupyterHub has the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from animus_contracts.projects import Role
+from animus_hub.authenticator import LocalAuthenticator
+from animus_hub.groups import CUSTOM_SCOPES, SCOPE, roles_by_project
+from animus_hub.installation import LOOPBACK, PORT_VARIABLE, Installation, Ports
+from animus_hub.spawner import SERVER_SCOPES, WORKSPACE_COMMAND, LocalWorkspaceSpawner, workspace_scopes
+
+HUB_SERVICE = "animus-hub"
+CONTROL_SERVICE = "animus"
+EXECUTOR = "local"
+TOKEN_FILE_OF_HUB = "hub-service-token"  # noqa: S105 - the name of a file
+TOKEN_FILE_OF_EXECUTOR = "executor-token"  # noqa: S105 - the name of a file
+MEMBERSHIP_SECONDS = 15
+"""How often roles are asked for again; with the time of one question this stays below the promised 30 s."""
+
+
+def local(c: Any, installation: Installation | None = None, port: int | None = None) -> Ports:
+    """Configure one machine: Hub, proxy, control plane and executor, on the loopback interface, under one folder.
+
+    Args:
+        c: JupyterHub's configuration object.
+        installation: The data folder; taken from the environment when absent.
+        port: The public port; taken from the environment, or any free one, when absent.
+
+    Returns:
+        The ports chosen.
+    """
+    place = installation or Installation.from_environment(os.environ)
+    place.prepare()
+    ports = place.choose_ports(port or int(os.environ.get(PORT_VARIABLE, "0")) or None)
+    _configure_hub(c, place, ports)
+    _configure_login(c, place, ports)
+    _configure_workspaces(c, place, ports)
+    _configure_services(c, place, ports)
+    _configure_rights(c)
+    return ports
+
+
+def _projects_of(user: Any) -> dict[str, Role]:
+    # JupyterHub calls a template variable with the user of the page, who is None on the login page.
+    return roles_by_project(group.name for group in user.groups) if user is not None else {}
+
+
+def _address(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}"
+
+
+def _configure_hub(c: Any, place: Installation, ports: Ports) -> None:
+    hub = c.JupyterHub
+    hub.bind_url = _address(ports.public)
+    hub.hub_bind_url = _address(ports.hub)
+    hub.db_url = f"sqlite:///{place.data / 'jupyterhub.sqlite'}"
+    hub.cookie_secret_file = str(place.secret_file("cookie-secret"))
+    hub.pid_file = str(place.data / "jupyterhub.pid")
+    hub.template_paths = [str(Path(__file__).parent / "templates")]
+    hub.template_vars = {"animus_projects": _projects_of}
+    hub.default_url = "/hub/home"
+    hub.allow_named_servers = True
+    hub.active_server_limit = 0
+    hub.cleanup_servers = True
+    hub.cleanup_proxy = True
+    hub.shutdown_on_logout = False
+    hub.tornado_settings = {"slow_spawn_timeout": 0}
+    proxy = c.ConfigurableHTTPProxy
+    # The proxy of the same environment: the name on PATH may be the one for Node.
+    proxy.command = [str(Path(sys.executable).with_name("configurable-http-proxy"))]
+    proxy.api_url = _address(ports.proxy)
+    proxy.auth_token = place.secret_file("proxy-token").read_text(encoding="ascii")
+    proxy.pid_file = str(place.data / "proxy.pid")
+    proxy.should_start = True
+
+
+def _configure_login(c: Any, place: Installation, ports: Ports) -> None:
+    c.JupyterHub.authenticator_class = LocalAuthenticator
+    login = c.LocalAuthenticator
+    login.users_file = str(place.users_file)
+    login.control_plane_url = _address(ports.control) + f"/services/{CONTROL_SERVICE}"
+    login.control_plane_token_file = str(place.secret_file(TOKEN_FILE_OF_HUB))
+    login.manage_groups = True
+    login.auth_refresh_age = MEMBERSHIP_SECONDS
+    login.refresh_pre_spawn = True
+    login.any_allow_config = True  # check_allowed decides, from the users file
+    login.enable_auth_state = False
+    login.delete_invalid_users = False
+
+
+def _configure_workspaces(c: Any, place: Installation, ports: Ports) -> None:
+    c.JupyterHub.spawner_class = LocalWorkspaceSpawner
+    workspace = c.LocalWorkspaceSpawner
+    workspace.workspaces = str(place.workspaces)
+    workspace.repositories = str(place.repositories)
+    workspace.public_address = _address(ports.public)
+    workspace.control_plane_url = _address(ports.control) + f"/services/{CONTROL_SERVICE}"
+    workspace.control_plane_token_file = str(place.secret_file(TOKEN_FILE_OF_HUB))
+    workspace.cmd = WORKSPACE_COMMAND
+    workspace.ip = LOOPBACK
+    workspace.default_url = "/lab"
+    workspace.poll_interval = MEMBERSHIP_SECONDS
+    workspace.start_timeout = 60
+    workspace.http_timeout = 60
+    # Nothing of the Hub's own environment reaches a workspace but what finds programs and speaks a language.
+    workspace.env_keep = ["PATH", "LANG", "LC_ALL"]
+    workspace.server_token_scopes = workspace_scopes
+    workspace.oauth_client_allowed_scopes = []
+
+
+def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
+    control = _address(ports.control)
+    executors = f"{EXECUTOR}={place.secret_digest(TOKEN_FILE_OF_EXECUTOR)}"
+    c.JupyterHub.services = [
+        {
+            "name": CONTROL_SERVICE,
+            "url": control,
+            "command": [sys.executable, "-m", "animus_control"],
+            "oauth_no_confirm": True,
+            "oauth_client_allowed_scopes": [f"{SCOPE}:{Role.ADMIN}"],
+            "cwd": str(place.data),
+            "environment": {
+                "ANIMUS_DATABASE_URL": f"sqlite:///{place.data / 'control.sqlite'}",
+                "ANIMUS_OBJECTS_URL": (place.data / "objects").as_uri(),
+                "ANIMUS_EXECUTORS": executors,
+                "ANIMUS_PLATFORM_ADMINS": f"service:{HUB_SERVICE}",
+            },
+        },
+        {
+            "name": "animus-executor",
+            "command": [sys.executable, "-m", "animus_executor"],
+            "cwd": str(place.data),
+            "environment": {
+                "ANIMUS_EXECUTOR_NAME": EXECUTOR,
+                "ANIMUS_EXECUTOR_URL": f"{control}/services/{CONTROL_SERVICE}",
+                "ANIMUS_EXECUTOR_TOKEN_FILE": str(place.secret_file(TOKEN_FILE_OF_EXECUTOR)),
+                "ANIMUS_EXECUTOR_DATA": str(place.data / "executor"),
+                "ANIMUS_EXECUTOR_REPOSITORIES": place.repositories.as_uri(),
+            },
+        },
+        {
+            "name": HUB_SERVICE,
+            "api_token": place.secret_file(TOKEN_FILE_OF_HUB).read_text(encoding="ascii"),
+            "display": False,
+        },
+    ]
+
+
+def _configure_rights(c: Any) -> None:
+    hub = c.JupyterHub
+    hub.custom_scopes = CUSTOM_SCOPES
+    hub.load_roles = [
+        # The scope of a person is only a ceiling: the control plane's role bindings decide what is below it.
+        {
+            "name": "user",
+            "description": "What everybody may do: their own servers, and Animus as far as their roles go",
+            "scopes": ["self", f"access:services!service={CONTROL_SERVICE}", f"{SCOPE}:{Role.ADMIN}"],
+        },
+        {
+            "name": "server",
+            "description": "What a workspace's own token may do at the Hub",
+            "scopes": list(SERVER_SCOPES),
+        },
+        {
+            "name": HUB_SERVICE,
+            "description": "The Hub asks the control plane for roles, to mirror them in groups",
+            "scopes": [f"{SCOPE}:{Role.ADMIN}"],
+            "services": [HUB_SERVICE],
+        },
+    ]
