@@ -81,7 +81,7 @@ class Readable(Protocol[T]):
         """Return the record of this id in this project."""
 
     def find(self, project_id: ProjectId, **fields: Any) -> T | None:
-        """Return the newest record whose indexed fields equal ``fields``: the highest version, where there are versions."""
+        """Return the newest record whose indexed fields equal ``fields``: the highest version where there is one."""
 
     def page(self, project_id: ProjectId, *, limit: int, cursor: str | None, **fields: Any) -> Page[T]:
         """Return a page, newest first; a field that is None does not filter. Raises ValueError on a bad cursor."""

@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The database as the services know it: work goes in, and what comes out is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from animus_control.services.ports import UnitOfWork
+from animus_control.storage.failures import translate
+from animus_control.storage.notifications import Notifications
+from animus_control.storage.unit_of_work import StoredUnitOfWork
+from animus_control.storage.writer import Writer
+
+T = TypeVar("T")
+
+CHECK_SECONDS = 5.0
+
+
+class StoredDatabase:
+    """A database with one writer thread and many readers.
+
+    Args:
+        writer: Engine of the writer.
+        reader: Engine of the readers; its connections cannot write.
+    """
+
+    def __init__(self, writer: Engine, reader: Engine) -> None:
+        self._engines = (writer, reader)
+        self._notifications = Notifications(writer)
+        self._writer = Writer(writer, announce=self._notifications.announce, notify=self._notifications.deliver)
+
+    def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
+        """Queue work for the writer, which commits several pieces together, each in a savepoint of its own."""
+        return self._writer.submit(work)
+
+    def read(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run work that only reads, on this thread, in one consistent snapshot.
+
+        Raises:
+            AnimusError: ``service_unavailable`` when the database cannot answer.
+            ReadOnlyError: If the work tried to write.
+        """
+        _, reader = self._engines
+        try:
+            with reader.begin() as connection:
+                return work(StoredUnitOfWork(connection, writable=False))
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise translate(error) from error
+
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""
+        return self._notifications.subscribe(listener)
+
+    def check(self) -> None:
+        """Raise when the database cannot be read and written; it writes, so a full disk is found.
+
+        Raises:
+            AnimusError: ``service_unavailable`` or ``storage_full``.
+            TimeoutError: If the writer did not get to it in time.
+        """
+        now = datetime.now(UTC)
+        self._writer.submit(lambda uow: uow.audit.touch(now)).result(CHECK_SECONDS)
+
+    def close(self) -> None:
+        """Finish the queued work and release everything."""
+        self._writer.close()
+        self._notifications.close()
+        for engine in self._engines:
+            engine.dispose()

@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A session is one piece of work's only way to the database: it knows what was changed and whether it was audited.
+
+A fact is what a change is about: the table, or a part of it named by the repository. A piece of work that changed a
+fact outside :data:`UNAUDITED` without an audit record is refused as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Delete, Insert, Row, Select, Update
+from sqlalchemy.exc import DBAPIError
+
+from animus_control.storage.failures import ends_transaction, translate
+
+UNAUDITED: Mapping[str, str] = {
+    "audit_head.checked_at": "a health check's trace; the head's place in the chain has no such exception",
+    "end_events": "the number of a message; the end itself changes the run, which is audited",
+    "executions": "leases are renewed every few seconds; each change of the run's state is audited",
+    "idempotency_keys": "a copy of an answer; what the answer tells of is audited",
+    "metrics": "measurements of user code, many per second; the run they belong to is audited",
+    "outbox": "a copy of an audited change on its way out",
+    "project_objects": "a note that bytes arrived; who makes a version or an artifact of them is audited",
+    "run_events": "the live story; every change of state in it is audited itself",
+    "runs.progress": "comes with every cell and decides nothing",
+    "tokens": "made, renewed and ended together with an execution; a refused one is audited",
+}
+"""What may change without an audit record, and why."""
+
+
+class UnauditedChangeError(RuntimeError):
+    """A piece of work changed audited facts and recorded nothing; it was rolled back."""
+
+
+class ReadOnlyError(RuntimeError):
+    """A piece of work that only reads tried to write."""
+
+
+class Session:
+    """The statements of one piece of work.
+
+    Args:
+        connection: Open connection inside a transaction.
+        writable: Whether the work may change anything.
+    """
+
+    __slots__ = ("_connection", "_failure", "audited", "changed", "writable")
+
+    def __init__(self, connection: Connection, *, writable: bool) -> None:
+        self._connection = connection
+        self._failure: Exception | None = None
+        self.writable = writable
+        self.changed: set[str] = set()
+        self.audited = False
+
+    def all(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """Return all rows of a query."""
+        try:
+            return self._connection.execute(statement, parameters).all()
+        except DBAPIError as error:
+            raise self._failed(error) from error
+
+    def first(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+        """Return the first row of a query."""
+        try:
+            return self._connection.execute(statement, parameters).first()
+        except DBAPIError as error:
+            raise self._failed(error) from error
+
+    def change(
+        self,
+        statement: Insert | Update | Delete,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        *,
+        fact: str = "",
+    ) -> int:
+        """Execute a change and return how many rows it touched.
+
+        Args:
+            statement: What to do.
+            parameters: Values of one row, or of many.
+            fact: What is changed; the table when empty.
+        """
+        if not self.writable:
+            raise ReadOnlyError("this piece of work may only read")
+        try:
+            count = self._connection.execute(statement, parameters).rowcount
+        except DBAPIError as error:
+            raise self._failed(error) from error
+        if count:
+            self.changed.add(fact or statement.table.name)
+        return count
+
+    @property
+    def lost_transaction(self) -> bool:
+        """Whether the database has given up the whole transaction, not just a statement."""
+        return self._failure is not None and ends_transaction(self._failure)
+
+    def verify(self) -> None:
+        """Raise when the work must not be committed.
+
+        Raises:
+            UnauditedChangeError: If audited facts changed without an audit record.
+            Exception: The database's failure, if the work has swallowed it; the database may have undone more than
+                the one statement.
+        """
+        if self._failure is not None:
+            raise self._failure
+        unaudited = self.changed.difference(UNAUDITED)
+        if unaudited and not self.audited:
+            raise UnauditedChangeError(f"changed without an audit record: {', '.join(sorted(unaudited))}")
+
+    def _failed(self, error: DBAPIError) -> Exception:
+        self._failure = translate(error)
+        return self._failure

@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One thread writes. It takes all work that has arrived, gives each piece a savepoint, and commits once.
+
+A piece that fails is rolled back alone and the others do not notice. When the transaction itself is lost, nobody in it
+is told of success. Nobody is answered before the commit has returned.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from animus_control.domain.errors import AnimusError
+from animus_control.storage.audit_log import Chain
+from animus_control.storage.failures import translate
+from animus_control.storage.unit_of_work import StoredUnitOfWork
+
+T = TypeVar("T")
+
+MOST_AT_ONCE = 256
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A piece of work and what became of it."""
+
+    work: Callable[[Any], Any]
+    future: Future[Any]
+    result: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """The thread.
+
+    Args:
+        engine: Gives a connection on which a transaction locks out other writers.
+        announce: Called inside the transaction with the connection and the channels to wake, before the commit.
+        notify: Called with the channels to wake, after the commit.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        announce: Callable[[Connection, Iterable[str]], None],
+        notify: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._engine = engine
+        self._announce = announce
+        self._notify = notify
+        self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._loop, name="animus-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[StoredUnitOfWork], T]) -> Future[T]:
+        """Queue a piece of work; the future resolves when its result is durable."""
+        future: Future[T] = Future()
+        with self._lock:  # so that nothing is queued behind the end
+            if self._closed:
+                future.set_exception(AnimusError("service_unavailable", "the database is closed"))
+            else:
+                self._queue.put(_Piece(work, future))
+        return future
+
+    def close(self) -> None:
+        """Finish what is queued and stop."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _loop(self) -> None:
+        going = True
+        while going:
+            arrived = [self._queue.get()]
+            while arrived[-1] is not None and len(arrived) < MOST_AT_ONCE:
+                try:
+                    arrived.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            going = arrived[-1] is not None
+            pieces = [piece for piece in arrived if piece and piece.future.set_running_or_notify_cancel()]
+            if pieces:
+                self._write(pieces)
+
+    def _write(self, pieces: list[_Piece]) -> None:
+        channels: set[str] = set()
+        try:
+            channels = self._commit(pieces)
+        except Exception as error:
+            lost = translate(error) if isinstance(error, DBAPIError) else error
+            LOG.exception("a commit failed", exc_info=lost)
+            for piece in pieces:
+                piece.error = piece.error or lost
+        for piece in pieces:
+            if piece.error is None:
+                piece.future.set_result(piece.result)
+            else:
+                piece.future.set_exception(piece.error)
+        self._notify(channels)
+
+    def _commit(self, pieces: list[_Piece]) -> set[str]:
+        channels: set[str] = set()
+        with self._engine.begin() as connection:
+            chain = Chain(connection)
+            for piece in pieces:
+                channels |= _perform(piece, connection, chain)
+            chain.close()
+            self._announce(connection, channels)
+        return channels
+
+
+def _perform(piece: _Piece, connection: Connection, chain: Chain) -> set[str]:
+    """Do one piece of work in a savepoint and return whom to wake."""
+    connection.exec_driver_sql("SAVEPOINT piece")
+    uow = StoredUnitOfWork(connection, writable=True)
+    try:
+        piece.result = piece.work(uow)
+        uow.finish(chain)
+    except Exception as error:
+        piece.error = error
+        if uow.lost_transaction:
+            raise
+        connection.exec_driver_sql("ROLLBACK TO piece")
+        return set()
+    finally:
+        if not uow.lost_transaction:
+            connection.exec_driver_sql("RELEASE piece")
+    return uow.notified
