@@ -82,20 +82,15 @@ def schema() -> str:
     return (files("animus_control.domain") / "default_policies" / "context.cedarschema").read_text("utf-8")
 
 
-def in_force(policies: Iterable[Policy]) -> list[PolicyText]:
-    """Return the policies that count now: the platform's, then the newest active version of each project policy.
+def in_force(newest: Iterable[Policy]) -> list[PolicyText]:
+    """Return the policies that count now: the platform's, then the project's active ones by name.
 
     Args:
-        policies: All versions of the project's policies, newest first.
+        newest: The newest version of each policy of the project.
     """
-    newest: dict[str, Policy] = {}
-    for policy in policies:
-        known = newest.setdefault(policy.name, policy)
-        if policy.version > known.version:
-            newest[policy.name] = policy
     project = [
-        PolicyText(name=name, version=policy.version, origin="project", digest=policy.digest, cedar=policy.cedar)
-        for name, policy in sorted(newest.items())
+        PolicyText(name=policy.name, version=policy.version, origin="project", digest=policy.digest, cedar=policy.cedar)
+        for policy in sorted(newest, key=lambda policy: policy.name)
         if policy.state is PolicyState.ACTIVE
     ]
     return [*platform_policies(), *project]

@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An artifact is visible once its run has ended, and only below its run; each download is audited."""
+
+from __future__ import annotations
+
+from animus_contracts.artifacts import Artifact
+from animus_contracts.audit import Action
+from animus_contracts.pages import ListQuery, Page
+from animus_control.services.listing import paged
+from animus_control.services.operations import operation
+from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.scope import by_id, require
+
+
+@operation("artifacts.list")
+def list_artifacts(uow: UnitOfWork, call: Call, message: ListQuery) -> Page[Artifact]:
+    """List a run's artifacts."""
+    run = by_id(call, uow.runs, "run", "run")
+    return paged(uow.artifacts.page, message, run.project_id, run_id=run.run_id)
+
+
+def for_download(uow: UnitOfWork, call: Call) -> Artifact:
+    """Return the artifact that a download names, and audit the download."""
+    artifact = by_id(call, uow.artifacts, "artifact", "artifact")
+    require(artifact if artifact.run_id == call.path["run"] else None, "artifact")
+    details = {"run_id": artifact.run_id, "name": artifact.name, "digest": artifact.digest}
+    resource = f"artifact:{artifact.artifact_id}"
+    uow.audit.append(audited(call, Action.ARTIFACT_DOWNLOADED, resource, details=details))
+    return artifact
