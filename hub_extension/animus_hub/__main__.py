@@ -9,6 +9,7 @@ by programs of their own zone.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -49,10 +50,25 @@ def show_passwords(place: Installation) -> None:
 
 def become_hub(place: Installation, port: int | None) -> None:
     """Replace this process by JupyterHub with the local preset."""
+    lock_installation(place)
     environment = os.environ | {DATA_VARIABLE: str(place.data)} | ({PORT_VARIABLE: str(port)} if port else {})
     config = Path(__file__).with_name("jupyterhub_config.py")
     os.chdir(place.data)
     os.execve(sys.executable, [sys.executable, "-m", "jupyterhub", "-f", str(config)], environment)  # noqa: S606 - no shell, fixed program
+
+
+def lock_installation(place: Installation) -> None:
+    """Hold the data folder for this process and what it becomes; the lock ends with the process, however that ends.
+
+    Raises:
+        SystemExit: If another process holds it.
+    """
+    descriptor = os.open(place.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"animus: already_running: an installation runs in {place.data} - stop it, or choose another --data")
+    os.set_inheritable(descriptor, True)  # noqa: FBT003 - the function takes it by position
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from jupyterhub.auth import Authenticator
+from jupyterhub.auth import Authenticator  # type: ignore[import-untyped] # JupyterHub has no types
 from traitlets import Unicode
 
 from animus_hub.control_plane import ControlPlane, ControlPlaneUnavailableError
@@ -21,7 +21,7 @@ from animus_hub.groups import group_names
 from animus_hub.users import MAX_PASSWORD_LENGTH, UsersFile, is_user_name
 
 
-class LocalAuthenticator(Authenticator):
+class LocalAuthenticator(Authenticator):  # type: ignore[misc] # the base class has no types
     """Accounts of one machine: names and scrypt hashes in a file, groups from the control plane."""
 
     users_file = Unicode(help="File of accounts, see animus_hub.users; it is read at each login.").tag(config=True)
@@ -65,9 +65,9 @@ class LocalAuthenticator(Authenticator):
 
     def check_allowed(self, username: str, authentication: dict[str, Any] | None = None) -> bool:
         """Admit the accounts of the users file and nobody else."""
-        if authentication is not None and username in UsersFile(Path(self.users_file)).accounts():
+        if authentication is not None and username in UsersFile(Path(self.users_file)).accounts():  # noqa: SIM103 - the last line of an admission is a refusal
             return True
-        return False  # noqa: SIM103 - the last line of an admission is a refusal
+        return False
 
     async def _groups(self, name: str) -> list[str]:
         plane = ControlPlane(self.control_plane_url, Path(self.control_plane_token_file))

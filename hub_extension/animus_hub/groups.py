@@ -8,6 +8,7 @@ a scope only says how much of a user's rights a token may use: neither gives a r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from animus_contracts.identifiers import PROJECT_NAME
@@ -18,6 +19,8 @@ SCOPE = "custom:animus:project"
 
 # In ascending order: each role includes the ones before it.
 ROLES = (Role.VIEWER, Role.EDITOR, Role.ADMIN)
+
+_MIRROR = re.compile(rf"{PREFIX}:(?P<project>[^:]+):(?:{'|'.join(ROLES)})")
 
 CUSTOM_SCOPES = {
     f"{SCOPE}:{role}": {
@@ -48,9 +51,9 @@ def role_in(project: str, groups: Iterable[str]) -> Role | None:
 def roles_by_project(groups: Iterable[str]) -> dict[str, Role]:
     """Return the greatest role by project, sorted by project name; groups of other kinds are passed over."""
     names = list(groups)
-    parts = [name.split(":") for name in names]
-    projects = {part[1] for part in parts if len(part) == 3 and part[0] == PREFIX and PROJECT_NAME.fullmatch(part[1])}
-    found = {project: role_in(project, names) for project in sorted(projects)}
+    matches = filter(None, map(_MIRROR.fullmatch, names))
+    projects = sorted({match["project"] for match in matches if PROJECT_NAME.fullmatch(match["project"])})
+    found = {project: role_in(project, names) for project in projects}
     return {project: role for project, role in found.items() if role is not None}
 
 

@@ -16,9 +16,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
-from jupyterhub.spawner import SimpleLocalProcessSpawner, SpawnException
+from jupyterhub.spawner import (  # type: ignore[import-untyped] # JupyterHub has no types
+    SimpleLocalProcessSpawner,
+    SpawnException,
+)
 from traitlets import Unicode
 
 from animus_contracts.identifiers import PROJECT_NAME
@@ -30,7 +32,7 @@ from animus_hub.groups import role_in, workspace_scope
 SERVER_SCOPES = ("users:activity!user", "access:servers!server", "access:services!service=animus")
 
 
-class LocalWorkspaceSpawner(SimpleLocalProcessSpawner):
+class LocalWorkspaceSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc] # the base class has no types
     """Starts workspaces as processes of this machine."""
 
     workspaces = Unicode(help="Folder of the home folders: <workspaces>/<user>/<project>.").tag(config=True)
@@ -52,7 +54,7 @@ class LocalWorkspaceSpawner(SimpleLocalProcessSpawner):
     @property
     def folder(self) -> Path:
         """The workspace's home folder."""
-        return Path(self.workspaces) / self.user.name / self.project
+        return Path(self.workspaces, str(self.user.name), self.project)
 
     async def start(self) -> tuple[str, int]:
         """Start the workspace of a member.

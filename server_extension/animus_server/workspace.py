@@ -8,8 +8,11 @@ workspace also makes the project's repository with the examples in it.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -110,17 +113,31 @@ def server_options(home: Path, checkout: Path) -> list[str]:
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Build the environment of the Jupyter server.
-
-    Sockets of kernels live in a short path of their own: a path of a unix socket has at most 107 bytes.
-    """
-    runtime = tempfile.mkdtemp(prefix="animus-")
+    """Build the environment of the Jupyter server; the programs beside it, such as ``animus``, are found by name."""
+    programs = str(Path(sys.executable).parent)
     return {
         **environment,
-        "JUPYTER_RUNTIME_DIR": runtime,
+        "PATH": os.pathsep.join([programs, environment.get("PATH", os.defpath)]),
+        "JUPYTER_RUNTIME_DIR": str(ensure_runtime_folder(Path(environment["HOME"]))),
         "JUPYTER_CONFIG_PATH": str(SERVER_CONFIG),
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
+
+
+def ensure_runtime_folder(home: Path) -> Path:
+    """Make the folder for kernels' sockets, which is outside of the home because a socket's path has 107 bytes at most.
+
+    Raises:
+        PermissionError: If somebody else has made a folder of this name, or let others into it.
+    """
+    name = hashlib.sha256(str(home).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"animus-{os.getuid()}-{name}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not a folder of this user alone; remove it")
+    return folder
 
 
 def _write_once(path: Path, text: str) -> None:
