@@ -67,7 +67,7 @@ class StoredDatabase:
             TimeoutError: If the writer did not get to it in time.
         """
         now = datetime.now(UTC)
-        self._writer.submit(lambda uow: uow.audit.touch(now)).result(CHECK_SECONDS)
+        self._writer.submit(lambda uow: uow.touch(now)).result(CHECK_SECONDS)
 
     def close(self) -> None:
         """Finish the queued work and release everything."""

@@ -91,7 +91,7 @@ class Session:
         except DBAPIError as error:
             raise self._failed(error) from error
         if count:
-            self.changed.add(fact or statement.table.name)
+            self.changed.add(fact or statement.table.description)
         return count
 
     @property

@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An attempt changes as long as it is live, and by who holds its epoch; its end and its provenance are written once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, insert, select, update
+
+from animus_contracts.executions import Execution, ExecutionState, Provenance
+from animus_contracts.identifiers import ExecutionId, RunId
+from animus_control.storage.repositories.records import Layout
+from animus_control.storage.session import Session
+from animus_control.storage.tables import LIVE, end_events, executions, provenances
+
+CHANGING = (
+    "epoch", "state", "lease_expires_at", "started_at", "ended_at", "verdict", "cancel_requested", "last_sequence",
+)  # fmt: skip
+LAYOUT = Layout[Execution](executions, changing=CHANGING)
+_GET = LAYOUT.select().where(executions.c.execution_id == bindparam("id"))
+_OF_RUN = LAYOUT.select().where(executions.c.run_id == bindparam("run")).order_by(executions.c.attempt)
+_EXPIRED = (
+    LAYOUT.select()
+    .where(LIVE, executions.c.lease_expires_at < bindparam("now"))
+    .order_by(executions.c.lease_expires_at)
+    .limit(bindparam("count"))
+)
+_SAVE = (
+    update(executions)
+    .where(
+        executions.c.execution_id == bindparam("id"),
+        executions.c.epoch == bindparam("expected_epoch"),
+        executions.c.state.in_([ExecutionState.LEASED, ExecutionState.RUNNING]),
+    )
+    .values({name: bindparam(f"new_{name}") for name in CHANGING})
+)
+_PROVENANCE = select(provenances.c.document).where(provenances.c.execution_id == bindparam("id"))
+_END_EVENT = select(end_events.c.event_id).where(end_events.c.execution_id == bindparam("id"))
+_ADD_PROVENANCE = insert(provenances)
+_ADD_END_EVENT = insert(end_events)
+
+
+class ExecutionTable:
+    """Attempts at runs."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, execution: Execution) -> None:
+        """Store a new attempt."""
+        self._session.change(LAYOUT.insert, LAYOUT.row(execution))
+
+    def get(self, execution_id: ExecutionId) -> Execution | None:
+        """Return the attempt."""
+        row = self._session.first(_GET, {"id": execution_id})
+        return None if row is None else LAYOUT.read(row)
+
+    def of_run(self, run_id: RunId) -> list[Execution]:
+        """Return the attempts at a run, first to last."""
+        return [LAYOUT.read(row) for row in self._session.all(_OF_RUN, {"run": run_id})]
+
+    def save(self, execution: Execution, *, expected_epoch: int) -> bool:
+        """Replace the mutable part if the stored epoch is the expected one and the attempt is still live."""
+        values = {f"new_{name}": value for name, value in LAYOUT.changes(execution).items()}
+        key = {"id": execution.execution_id, "expected_epoch": expected_epoch}
+        return self._session.change(_SAVE, values | key) == 1
+
+    def expired(self, now: datetime, *, limit: int) -> list[Execution]:
+        """Return live attempts whose lease ended before ``now``, the longest overdue first."""
+        return [LAYOUT.read(row) for row in self._session.all(_EXPIRED, {"now": now, "count": limit})]
+
+    def set_provenance(self, execution_id: ExecutionId, provenance: Provenance) -> None:
+        """Store what the attempt ran with, once."""
+        self._session.change(_ADD_PROVENANCE, {"execution_id": execution_id, "document": provenance})
+
+    def provenance(self, execution_id: ExecutionId) -> Provenance | None:
+        """Return what the attempt ran with."""
+        row = self._session.first(_PROVENANCE, {"id": execution_id})
+        return None if row is None else row.document
+
+    def end_event(self, execution_id: ExecutionId) -> str | None:
+        """Return the event id with which the attempt ended."""
+        row = self._session.first(_END_EVENT, {"id": execution_id})
+        return None if row is None else str(row.event_id)
+
+    def set_end_event(self, execution_id: ExecutionId, event_id: str) -> None:
+        """Store the event id with which the attempt ended, once."""
+        self._session.change(_ADD_END_EVENT, {"execution_id": execution_id, "event_id": event_id})

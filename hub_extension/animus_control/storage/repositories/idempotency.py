@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An answer is stored in the transaction of what it tells of, under a key that can be used once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from animus_control.services.ports import StoredAnswer
+from animus_control.storage.session import Session
+from animus_control.storage.tables import idempotency_keys as table
+
+_ADD = insert(table)
+_FIND = select(table.c.fingerprint, table.c.status, table.c.body, table.c.location).where(
+    table.c.scope == bindparam("in_scope"), table.c.key == bindparam("of_key")
+)
+_PRUNE = delete(table).where(table.c.expires_at < bindparam("now"))
+
+
+class IdempotencyTable:
+    """Answers by scope and key."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def find(self, scope: str, key: str) -> StoredAnswer | None:
+        """Return the answer first given under the key."""
+        row = self._session.first(_FIND, {"in_scope": scope, "of_key": key})
+        return None if row is None else StoredAnswer(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public way to a mapping
+
+    def add(self, scope: str, key: str, answer: StoredAnswer, *, expires_at: datetime) -> None:
+        """Store an answer."""
+        row = {"scope": scope, "key": key, "expires_at": expires_at, **asdict(answer)}
+        self._session.change(_ADD, row)
+
+    def prune(self, now: datetime) -> int:
+        """Forget the answers that expired before ``now`` and return how many."""
+        return self._session.change(_PRUNE, {"now": now})

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A run changes by compare-and-set on its version and not at all once it has ended; its plan is written with it.
+
+A plan repeats its lock's requirements and its dataset versions' files, which are long and never change. They are stored
+once, where they belong, and put back when the plan is read; the plan's digest, checked by the runner, covers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, func, select, update
+
+from animus_contracts.identifiers import ProjectId, RunId
+from animus_contracts.plans import Plan
+from animus_contracts.runs import TERMINAL_STATES, Progress, Run, RunClass, RunState
+from animus_control.storage.repositories.datasets import DATASET_VERSIONS
+from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS
+from animus_control.storage.repositories.records import Layout, ReadableTable
+from animus_control.storage.session import Session
+from animus_control.storage.tables import QUEUED, plans, runs
+
+CHANGING = (
+    "state", "version", "attempt", "epoch", "limitations", "progress", "queued_at", "started_at", "finished_at",
+    "failure",
+)  # fmt: skip
+LAYOUT = Layout[Run](runs, changing=CHANGING)
+PLANS = Layout[Plan](plans)
+_PLAN = PLANS.select().where(plans.c.run_id == bindparam("run"))
+_UPDATE = (
+    update(runs)
+    .where(
+        runs.c.project_id == bindparam("project"),
+        runs.c.run_id == bindparam("run"),
+        runs.c.version == bindparam("expected_version"),
+        runs.c.state.not_in(sorted(TERMINAL_STATES)),
+    )
+    .values({name: bindparam(f"new_{name}") for name in CHANGING})
+)
+_PROGRESS = (
+    update(runs)
+    .where(runs.c.run_id == bindparam("run"), runs.c.state.not_in(sorted(TERMINAL_STATES)))
+    .values(progress=bindparam("new_progress"))
+)
+_NEXT = (
+    LAYOUT.select()
+    # QUEUED is the very text of the index's condition: a bound value would not let the database use it.
+    .where(QUEUED, runs.c.platform == bindparam("platform"), runs.c.run_class == bindparam("run_class"))
+    .order_by(runs.c.queued_at, runs.c.run_id)
+    .limit(1)
+)
+_COUNT = select(runs.c.state, func.count().label("runs")).group_by(runs.c.state)
+
+
+class RunTable(ReadableTable[Run]):
+    """Runs, with their plans."""
+
+    __slots__ = ()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, LAYOUT)
+
+    def add_with_plan(self, run: Run, plan: Plan) -> None:
+        """Store a new run and what it executes."""
+        self._session.change(LAYOUT.insert, LAYOUT.row(run, platform=plan.environment.platform))
+        self._session.change(PLANS.insert, PLANS.row(_shortened(plan)))
+
+    def plan(self, run_id: RunId) -> Plan:
+        """Return what the run executes.
+
+        Raises:
+            LookupError: If there is no such run.
+        """
+        row = self._session.first(_PLAN, {"run": run_id})
+        if row is None:
+            raise LookupError(run_id)
+        return self._restored(PLANS.read(row))
+
+    def compare_and_set(self, run: Run, *, expected_version: int) -> bool:
+        """Replace the mutable part if the stored version is the expected one and the stored state is not terminal."""
+        values: dict[str, Any] = {f"new_{name}": value for name, value in LAYOUT.changes(run).items()}
+        key = {"project": run.project_id, "run": run.run_id, "expected_version": expected_version}
+        return self._session.change(_UPDATE, values | key) == 1
+
+    def set_progress(self, run_id: RunId, progress: Progress) -> None:
+        """Store how far a run is; a run that has ended stays as it is."""
+        self._session.change(_PROGRESS, {"run": run_id, "new_progress": progress}, fact="runs.progress")
+
+    def next_queued(self, *, platform: str, refuse_production: bool) -> Run | None:
+        """Return the run that has been queued longest and fits, or None."""
+        classes = [RunClass.DEVELOPMENT] if refuse_production else list(RunClass)
+        rows = [self._session.first(_NEXT, {"platform": platform, "run_class": each}) for each in classes]
+        found = [LAYOUT.read(row) for row in rows if row is not None]
+        return min(found, key=lambda run: (run.queued_at, run.run_id), default=None)
+
+    def count_by_state(self) -> Mapping[RunState, int]:
+        """Return how many runs are in each state that has any."""
+        return {row.state: row.runs for row in self._session.all(_COUNT)}
+
+    def _restored(self, plan: Plan) -> Plan:
+        lock = self._record(ENVIRONMENT_LOCKS, plan.project_id, plan.environment.lock_id)
+        inputs = [
+            msgspec.structs.replace(
+                planned, files=self._record(DATASET_VERSIONS, plan.project_id, planned.version_id).files
+            )
+            for planned in plan.inputs
+        ]
+        environment = msgspec.structs.replace(plan.environment, requirements=lock.requirements)
+        return msgspec.structs.replace(plan, environment=environment, inputs=inputs)
+
+    def _record(self, layout: Layout[Any], project_id: ProjectId, record_id: str) -> Any:
+        record = ReadableTable(self._session, layout).get(project_id, record_id)
+        if record is None:
+            raise LookupError(record_id)
+        return record
+
+
+def _shortened(plan: Plan) -> Plan:
+    return msgspec.structs.replace(
+        plan,
+        environment=msgspec.structs.replace(plan.environment, requirements=""),
+        inputs=[msgspec.structs.replace(planned, files=[]) for planned in plan.inputs],
+    )
