@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Importing this module registers every operation of the services; the aggregates do not know each other's names."""
+
+from __future__ import annotations
+
+from animus_control.services import (
+    artifacts,
+    audit,
+    datasets,
+    dispatch,
+    endings,
+    environments,
+    executions,
+    identity,
+    lineage,
+    metrics,
+    policies,
+    projects,
+    reports,
+    role_bindings,
+    runs,
+    submission,
+)
+
+AGGREGATES = (
+    artifacts,
+    audit,
+    datasets,
+    dispatch,
+    endings,
+    environments,
+    executions,
+    identity,
+    lineage,
+    metrics,
+    policies,
+    projects,
+    reports,
+    role_bindings,
+    runs,
+    submission,
+)

@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""No run waits for an executor that is gone: a lost lease returns it, or after a second period of grace fails it.
+
+The grace counts from the moment the loss was noticed, so that an outage of the control plane itself ends no run whose
+executor still lives.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from animus_contracts.audit import Action
+from animus_contracts.executions import Execution, ExecutionState
+from animus_contracts.runs import Failure, FailureReason, Run, RunState
+from animus_control.domain.runs import Move, advance
+from animus_control.services.moves import store_move
+from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.scope import require
+
+BATCH = 100
+LOST = Failure(
+    reason=FailureReason.INFRASTRUCTURE,
+    summary="The executor was lost while the run was running.",
+    detail="No heartbeat came during the lease and the period of grace after it.",
+    remedy="Submit the run again; if it happens often, look at the executor's machine and its log.",
+)
+NEVER_STARTED = Failure(
+    reason=FailureReason.INFRASTRUCTURE,
+    summary="No executor managed to start the run.",
+    detail="Every executor that leased it was lost before the start.",
+    remedy="Look at the executors' logs, then submit the run again.",
+)
+
+
+def reconcile(uow: UnitOfWork, call: Call) -> int:
+    """Handle the leases that expired; call it every few seconds with the system's principal.
+
+    Args:
+        uow: The unit of work.
+        call: The reconciler's call; its ``now`` decides what has expired.
+
+    Returns:
+        How many attempts were handled, at most :data:`BATCH`.
+    """
+    expired = uow.executions.expired(call.now, limit=BATCH)
+    for execution in expired:
+        run = require(uow.runs.get(execution.project_id, execution.run_id), "run")
+        if run.state is RunState.RUNNING:
+            _wait(uow, call, execution, run)
+        else:
+            _give_up(uow, call, execution, run)
+    return len(expired)
+
+
+def _wait(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> None:
+    grace = msgspec.structs.replace(execution, lease_expires_at=call.now + call.limits.lease)
+    uow.executions.save(grace, expected_epoch=execution.epoch)
+    store_move(uow, call, run, advance(run, Move.LOSE, call.now), Action.RUN_STATE_CHANGED, _facts(execution))
+
+
+def _give_up(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> None:
+    lost = msgspec.structs.replace(execution, state=ExecutionState.LOST, ended_at=call.now)
+    uow.executions.save(lost, expected_epoch=execution.epoch)
+    uow.tokens.revoke(execution.execution_id)
+    after = _after_loss(call, execution, run)
+    store_move(uow, call, run, after, Action.EXECUTION_LOST, _facts(execution))
+    if after.state is RunState.QUEUED:
+        uow.notify("queue")
+
+
+def _after_loss(call: Call, execution: Execution, run: Run) -> Run:
+    if run.state is not RunState.DISPATCHING:
+        given_up = advance(run, Move.GIVE_UP, call.now) if run.state is RunState.UNKNOWN else run
+        if execution.cancel_requested:
+            return advance(given_up, Move.CANCEL, call.now)
+        return advance(given_up, Move.FAIL, call.now, failure=LOST)
+    if execution.cancel_requested:
+        return advance(run, Move.CANCEL, call.now)
+    if run.attempt >= call.limits.dispatch_attempts:
+        return advance(run, Move.FAIL, call.now, failure=NEVER_STARTED)
+    # A new epoch at once: should the lost executor come back, it is refused even before the next lease.
+    return advance(run, Move.RETURN, call.now, epoch=run.epoch + 1)
+
+
+def _facts(execution: Execution) -> dict[str, object]:
+    return {"execution_id": execution.execution_id, "executor": execution.executor}
