@@ -86,7 +86,8 @@ SECRET_VALUES: dict[str, re.Pattern[str]] = {
     "private_key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "url_with_password": re.compile(r"(?i)\b[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s:@]+@"),
     "vendor_token": re.compile(
-        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,})"
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|"
+        r"hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{24,})"
     ),
 }
 
