@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import os
 import sys
 from pathlib import Path
@@ -30,22 +31,22 @@ def main(arguments: list[str] | None = None) -> None:
     place = Installation(chosen.data.absolute()) if chosen.data else Installation.from_environment(os.environ)
     place.prepare()
     if chosen.command == "passwords":
-        show_passwords(place)
+        show_passwords(place, as_json=chosen.json)
         return
     if not place.users_file.exists():
         show_passwords(place)
     become_hub(place, chosen.port)
 
 
-def show_passwords(place: Installation) -> None:
+def show_passwords(place: Installation, *, as_json: bool = False) -> None:
     """Give the first accounts new passwords and print them, which happens once: only hashes are kept."""
     users = UsersFile(place.users_file)
-    print("Accounts (the passwords are shown once and not kept):")  # noqa: T201 - this is the command's output
-    for name, admin in FIRST_USERS.items():
-        password = generate_password()
-        users.put(name, password, admin=admin)
-        print(f"  {name:4} {password}")  # noqa: T201 - this is the command's output
-    sys.stdout.flush()
+    passwords = {name: generate_password() for name in FIRST_USERS}
+    for name, password in passwords.items():
+        users.put(name, password, admin=FIRST_USERS[name])
+    shown = "\n".join(f"  {name:4} {password}" for name, password in passwords.items())
+    text = json.dumps(passwords) if as_json else f"Accounts (the passwords are shown once and not kept):\n{shown}"
+    print(text, flush=True)  # noqa: T201 - this is the command's output
 
 
 def become_hub(place: Installation, port: int | None) -> None:
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start Hub, control plane and executor on this machine")
     up.add_argument("--port", type=int, help="port for browsers (default: the last one, or any free one)")
     passwords = commands.add_parser("passwords", help="give the first accounts new passwords and print them")
+    passwords.add_argument("--json", action="store_true", help="print them as JSON")
     for command in (up, passwords):
         command.add_argument("--data", type=Path, help="data folder (default: $ANIMUS_DATA)")
     demo = commands.add_parser("demo", help="start an installation and show what it does", add_help=False)

@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Starting and stopping an installation in the background, under one data folder.
+
+A process is only ever ended by the id it recorded in its own data folder, after making sure that it is that process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from animus.demo.expectations import Disappointment
+
+START_SECONDS = 90
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class LocalHub:
+    """The installation of a data folder."""
+
+    data: Path
+
+    @property
+    def log(self) -> Path:
+        """Where the Hub and its services write what they have to say."""
+        return self.data / "hub.log"
+
+    @property
+    def address(self) -> str:
+        """Address for browsers, such as ``http://127.0.0.1:8000``."""
+        ports = json.loads((self.data / "ports.json").read_text(encoding="utf-8"))
+        return f"http://127.0.0.1:{ports['public']}"
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the running Hub's process, None when it does not run."""
+        try:
+            pid = int((self.data / "jupyterhub.pid").read_text(encoding="ascii"))
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except (OSError, ValueError):
+            return None
+        return pid if "jupyterhub" in command else None
+
+    def start(self, port: int | None = None) -> None:
+        """Start the Hub in the background and wait until it and the control plane answer.
+
+        Raises:
+            Disappointment: If they do not.
+        """
+        if self.pid is None:
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            command = [sys.executable, "-m", "animus_hub", "up", "--data", str(self.data)]
+            with self.log.open("ab") as log:
+                process = subprocess.Popen(  # noqa: S603 - this program with another module
+                    command + (["--port", str(port)] if port else []),
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
+            has_ended = lambda: process.poll() is not None  # noqa: E731 - a name for one question
+        else:
+            has_ended = lambda: self.pid is None  # noqa: E731 - a name for one question
+        self._wait_for("/hub/api", has_ended)
+        self._wait_for("/services/animus/readyz", has_ended)
+
+    def passwords(self) -> dict[str, str]:
+        """Give the installation's first accounts new passwords and return them by name."""
+        command = [sys.executable, "-m", "animus_hub", "passwords", "--json", "--data", str(self.data)]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=60)  # noqa: S603 - this program with another module
+        found: dict[str, str] = json.loads(done.stdout)
+        return found
+
+    def stop(self) -> None:
+        """Stop the Hub, and with it what it has started."""
+        pid = self.pid
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.pid == pid and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if self.pid == pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Stop the Hub and remove the data folder, read-only parts included."""
+        self.stop()
+        if not (self.data / "ports.json").exists():
+            return  # never remove a folder that is not an installation's
+        for folder, _, _ in os.walk(self.data):
+            Path(folder).chmod(0o700)
+        shutil.rmtree(self.data)
+
+    def _wait_for(self, path: str, has_ended: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not has_ended():
+            with contextlib.suppress(httpx.HTTPError, OSError, ValueError):
+                if httpx.get(self.address + path, timeout=2, trust_env=False).status_code == httpx.codes.OK:
+                    return
+            time.sleep(0.1)
+        tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+        raise Disappointment(f"{path} does not answer; the end of {self.log}:\n{tail}")
