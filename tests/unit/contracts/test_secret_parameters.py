@@ -44,7 +44,8 @@ HARMLESS: list[tuple[str, Any]] = [
     ("key", "name"), ("primary_key", "id"), ("api", "v1"), ("text", "the token economy"), ("text", "a secret garden"),
     ("url", "https://example.org/a:b@c"), ("url", "s3://bucket/key"), ("path", "data/passwords.csv"),
     ("column", "password_reset_at"), ("bearer", "of news"), ("password", ""), ("token", 5), ("token", None),
-    ("model", "sk-learn-classifier"), ("text", "AKIA is a prefix"), ("text", "eyJ is how they start"), ("key", "x" * 64), ("digest", "a" * 64),
+    ("model", "sk-learn-classifier"),
+    ("text", "AKIA is a prefix"), ("text", "eyJ is how they start"), ("key", "x" * 64), ("digest", "a" * 64),
 ]  # fmt: skip
 
 
