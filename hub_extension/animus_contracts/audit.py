@@ -23,9 +23,8 @@ class Action(StrEnum):
     """Everything that is audited. Values leave the process and never change their meaning."""
 
     ACCESS_DENIED = "access.denied"
-    ARTIFACT_DOWNLOADED = "artifact.downloaded"
     ARTIFACT_CREATED = "artifact.created"
-    AUDIT_READ = "audit.read"
+    ARTIFACT_DOWNLOADED = "artifact.downloaded"
     DATASET_CREATED = "dataset.created"
     DATASET_VERSION_CREATED = "dataset_version.created"
     DATASET_VERSION_DOWNLOADED = "dataset_version.downloaded"

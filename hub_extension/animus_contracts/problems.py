@@ -81,7 +81,6 @@ CODES: dict[str, Code] = {
     "invalid_transition": Code(409, "The run's state does not allow this"),
     "last_admin": Code(409, "A project keeps at least one administrator"),
     "method_not_allowed": Code(405, "The resource does not support this method"),
-    "name_exists": Code(409, "The name is taken"),
     "not_found": Code(404, "There is no such resource"),
     "object_not_found": Code(422, "The object was not uploaded to this project"),
     "parameter_invalid": Code(400, "A parameter is not valid"),
