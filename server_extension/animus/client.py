@@ -17,9 +17,12 @@ from animus.api.datasets import Datasets
 from animus.api.environments import Environments
 from animus.api.projects import Members, Projects
 from animus.api.runs import Artifacts, Metrics, Runs
+from animus.pending import key_for
 from animus.session import Session
+from animus.submission import Wish, prepare
 from animus.transport import Transport
 from animus_contracts.projects import Identity
+from animus_contracts.runs import Run
 
 
 class Client:
@@ -62,6 +65,17 @@ class Client:
         """Return who the caller is, as the control plane sees it."""
         identity: Identity = self.transport.call("identity.read")
         return identity
+
+    def run(self, wish: Wish) -> Run:
+        """Submit a notebook as wished; a repetition after a lost answer returns the run that exists."""
+        run, _ = self.submit(wish)
+        return run
+
+    def submit(self, wish: Wish) -> tuple[Run, list[str]]:
+        """Submit a notebook as wished, and return the run with notes for the user."""
+        submission, notes = prepare(self, wish)
+        with key_for(sessions.folder(os.environ), self.session.url, self.project, submission) as key:
+            return self.runs.submit(submission, key=key), notes
 
     def in_project(self, project: str) -> Client:
         """Return a client for another project over the same connection."""

@@ -18,6 +18,7 @@ import msgspec
 
 from animus.api import Group
 from animus.errors import AnimusError, RefusedError, UnreachableError
+from animus.story import plain
 from animus.transport import pause
 from animus_contracts.artifacts import Artifact, Metric
 from animus_contracts.executions import RunEvent
@@ -61,21 +62,28 @@ class Runs(Group):
         Raises:
             UnreachableError: If the control plane stays silent for five minutes.
         """
-        failures, quiet_since = 0, time.monotonic()
+        failures, heard = 0, time.monotonic()
         while True:
+            before = after
             try:
                 for event in self._stream(run, after):
-                    failures, quiet_since, after = 0, time.monotonic(), event.event_id
+                    failures, heard, after = 0, time.monotonic(), event.event_id
                     yield event
                     if _ends(event):
                         return
-                if self.read(run).state in TERMINAL_STATES and failures:
+                if after == before and self.read(run).state in TERMINAL_STATES:
                     return
             except UnreachableError:
-                if time.monotonic() - quiet_since > LONGEST_SILENCE:
+                if time.monotonic() - heard > LONGEST_SILENCE:
                     raise
-            failures += 1
             time.sleep(pause(failures))
+            failures += 1
+
+    def log(self, run: str) -> Iterator[str]:
+        """Yield what a run's notebook writes, as text without control sequences, until the run has ended."""
+        for event in self.events(run):
+            if event.type == "stream.written":
+                yield plain(event.data["text"])
 
     def wait(self, run: str) -> Run:
         """Wait until a run has ended and return it."""

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The complete story of a run, readable: what, on what, by whom, under which rules, what happened, what came out.
+
+Every sentence is taken from the record; nothing is concluded here. The drawing shows what the run was made from (left
+or above) and what it made.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from animus.story import plain
+from animus_contracts.audit import AuditRecord
+from animus_contracts.explanations import Explanation
+from animus_contracts.runs import Run
+
+Section = tuple[str, list[str]]
+
+
+def sections(story: Explanation) -> Iterator[Section]:
+    """Yield the story's sections, each a title and its lines."""
+    run = story.run
+    yield "Run", list(_outcome(run))
+    yield "Made from", list(_origin(story))
+    yield "Rules", list(_rules(story))
+    yield "What happened", list(_history(story))
+    if story.provenance:
+        yield "Ran with", list(_machine(story))
+    if story.metrics:
+        yield "Measured", [f"{metric.name}[{metric.step}] = {metric.value:.6g}" for metric in story.metrics]
+    yield "Made", [f"{made.name}  {made.kind}  {made.size_bytes} bytes  {made.digest}" for made in story.artifacts]
+    yield "Lineage", list(picture(story))
+
+
+def picture(story: Explanation) -> Iterator[str]:
+    """Yield the lines of a small drawing of what came from what."""
+    run = story.run
+    sources = [f"dataset {bound.dataset}@{bound.ordinal} as {bound.name}" for bound in run.datasets]
+    sources += [f"commit {run.code.commit[:12]} of {run.code.path}", f"environment {story.lock.environment}"]
+    for index, source in enumerate(sources):
+        corner = "┐" if index == 0 else "┤"
+        yield f"{source} {'─' * (max(map(len, sources)) - len(source))}──{corner}"
+    indent = " " * (max(map(len, sources)) + 3)
+    yield f"{indent}└─▶ run {run.run_id} ({run.state})"
+    for index, made in enumerate(story.artifacts):
+        corner = "└" if index == len(story.artifacts) - 1 else "├"
+        yield f"{indent}      {corner}─▶ {made.name}"
+
+
+def as_text(story: Explanation) -> str:
+    """Return the story as text."""
+    parts = (f"{title}\n" + "\n".join(f"  {plain(line)}" for line in lines or ["nothing"])
+             for title, lines in sections(story))  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def as_html(story: Explanation) -> str:
+    """Return the story as HTML; every line is escaped."""
+    parts = (f"<h4>{title}</h4><pre>{html.escape(plain(chr(10).join(lines or ['nothing'])))}</pre>"
+             for title, lines in sections(story))  # fmt: skip
+    return f"<div class='animus-story'>{''.join(parts)}</div>"
+
+
+def _outcome(run: Run) -> Iterator[str]:
+    yield f"{run.run_id}  {run.state}  ({run.run_class})"
+    yield f"submitted by {run.created_by} at {_when(run.created_at)}"
+    if run.started_at and run.finished_at:
+        yield f"ran {(run.finished_at - run.started_at).total_seconds():.1f} s, until {_when(run.finished_at)}"
+    if run.limitations:
+        yield f"limitations: {', '.join(run.limitations)}"
+    if failure := run.failure:
+        place = f" in cell {failure.cell_index + 1}" if failure.cell_index is not None else ""
+        yield f"failed ({failure.reason}){place}: {failure.summary}"
+        yield from filter(None, (failure.exception, failure.remedy and f"remedy: {failure.remedy}"))
+
+
+def _origin(story: Explanation) -> Iterator[str]:
+    run = story.run
+    yield f"notebook {run.code.path} at {run.code.commit}"
+    yield f"of {run.code.repository}"
+    for bound in run.datasets:
+        yield f"dataset {bound.dataset}@{bound.ordinal} as {bound.name!r}  {bound.content_digest}"
+    yield f"environment {story.lock.environment} version {story.lock.environment_version}  {run.env_hash}"
+    yield "parameters " + (", ".join(f"{name}={value!r}" for name, value in run.parameters.items()) or "none")
+    yield f"seed {run.seed if run.seed is not None else 'none'}"
+    yield f"inputs {run.inputs_hash}"
+    yield f"spec   {run.spec_hash}"
+
+
+def _rules(story: Explanation) -> Iterator[str]:
+    decision = story.decision
+    yield f"{decision.effect}: {decision.reason}"
+    yield f"decided by {', '.join(decision.deciding) or 'default deny'} at {_when(decision.decided_at)}"
+    rules = ", ".join(f"{rule.name} v{rule.version}" for rule in story.snapshot.policies)
+    yield f"in force: {rules}  {story.snapshot.digest}"
+
+
+def _history(story: Explanation) -> Iterator[str]:
+    for event in story.audit:
+        record = msgspec.json.decode(event.record, type=AuditRecord)
+        outcome = "" if record.outcome == "success" else f"  {record.outcome}"
+        yield f"{_when(record.occurred_at)}  #{event.sequence}  {record.actor}  {record.action}{outcome}{_move(record)}"
+    for attempt in story.executions:
+        yield f"attempt {attempt.attempt} by {attempt.executor}: {attempt.verdict or attempt.state}"
+
+
+def _move(record: AuditRecord) -> str:
+    state = record.details.get("state") or record.details.get("to")
+    return f"  → {state}" if isinstance(state, str) else ""
+
+
+def _machine(story: Explanation) -> Iterator[str]:
+    found = story.provenance
+    if not found:
+        return
+    memory = f", peak {found.peak_memory_mib:.0f} MiB" if found.peak_memory_mib is not None else ""
+    yield f"{found.implementation} {found.python} on {found.platform}{memory}"
+    yield f"tree {found.tree}, notebook {found.notebook_digest}"
+    yield f"{len(found.packages)} packages; " + ", ".join(
+        f"{name}={value}" for name, value in found.environment.items()
+    )
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
