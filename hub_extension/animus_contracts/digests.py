@@ -26,6 +26,10 @@ SPEC_HASH_VERSION = "animus.spec.v1"
 PLAN_HASH_VERSION = "animus.plan.v1"
 
 
+_SORTED = msgspec.json.Encoder(order="sorted")
+_EXACT = 2**53
+
+
 class NotCanonicalError(ValueError):
     """A value has no canonical form (NaN, an infinity, a non-string key, an unknown type)."""
 
@@ -44,7 +48,8 @@ def canonical(value: Any) -> bytes:
         NotCanonicalError: If the value has no canonical form.
     """
     try:
-        return rfc8785.dumps(msgspec.to_builtins(value))
+        plain = msgspec.to_builtins(value)
+        return _SORTED.encode(plain) if _is_simple(plain) else rfc8785.dumps(plain)
     except (rfc8785.CanonicalizationError, TypeError, ValueError) as error:
         message = f"value has no canonical JSON form: {error}"
         raise NotCanonicalError(message) from error
@@ -100,3 +105,18 @@ def digest_of(value: Any, *, version: str | None = None) -> Digest:
             happen to serialise alike never share a digest.
     """
     return digest_bytes(canonical(value if version is None else {"version": version, "value": value}))
+
+
+def _is_simple(value: Any) -> bool:
+    """Say whether msgspec's sorted JSON already is RFC 8785: no fractions, no large integers, ASCII keys.
+
+    With these left out the two agree byte for byte (a test compares them), and msgspec is twenty times as fast.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is dict:
+        return all(type(key) is str and key.isascii() and _is_simple(item) for key, item in value.items())
+    if kind is list or kind is tuple:
+        return all(map(_is_simple, value))
+    return kind is int and -_EXACT < value < _EXACT

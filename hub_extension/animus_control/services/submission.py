@@ -16,7 +16,7 @@ from animus_contracts.datasets import DatasetVersion
 from animus_contracts.environments import EnvironmentLock
 from animus_contracts.identifiers import DatasetVersionId, DecisionId, RunId
 from animus_contracts.parameters import schema_digest
-from animus_contracts.plans import plan_digest
+from animus_contracts.plans import Plan, plan_digest
 from animus_contracts.policies import Effect, PolicyDecision, PolicySnapshot
 from animus_contracts.problems import Fault
 from animus_contracts.runs import DatasetBinding, Limitation, Run, RunState, SubmitRun, inputs_hash, spec_hash
@@ -48,18 +48,27 @@ class Bound:
     snapshot_is_new: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A run that is not admitted yet, and its plan."""
+
+    run: Run
+    plan: Plan
+
+
 @operation("runs.submit")
 def submit_run(uow: UnitOfWork, call: Call, message: SubmitRun) -> Run:
     """Submit a run; it is queued when this returns."""
     check_submission(message, call.limits)
     bound = _bind(uow, call, message)
-    run = _build_run(call, message, bound)
+    draft = _draft(call, message, bound)
+    run = draft.run
     context = build_context(run, bound.lock, call.principal, call.role)
     name = project_of(call).name
     decision = decide(call, bound.snapshot, subject=run.created_by, action=SUBMIT, project_name=name, context=context)
     if decision.effect is Effect.DENY:
         raise _refusal(call, bound, decision, run)
-    return _store(uow, call, bound, decision, run)
+    return _store(uow, call, bound, decision, draft)
 
 
 def _bind(uow: UnitOfWork, call: Call, message: SubmitRun) -> Bound:
@@ -84,7 +93,7 @@ def _bind(uow: UnitOfWork, call: Call, message: SubmitRun) -> Bound:
     return Bound(lock=lock, versions=versions, snapshot=snapshot, snapshot_is_new=is_new)
 
 
-def _build_run(call: Call, message: SubmitRun, bound: Bound) -> Run:
+def _draft(call: Call, message: SubmitRun, bound: Bound) -> Draft:
     bindings = [_binding(name, bound.versions[message.datasets[name]]) for name in sorted(message.datasets)]
     resources = message.resources or bound.lock.limits
     inputs = inputs_hash(
@@ -122,7 +131,7 @@ def _build_run(call: Call, message: SubmitRun, bound: Bound) -> Run:
         limitations=merged(message.limitations, unseeded),
     )
     plan = build_plan(run, bound.lock, bound.versions)
-    return msgspec.structs.replace(run, plan_digest=plan_digest(plan))
+    return Draft(run=msgspec.structs.replace(run, plan_digest=plan_digest(plan)), plan=plan)
 
 
 def _binding(name: str, version: DatasetVersion) -> DatasetBinding:
@@ -135,15 +144,14 @@ def _binding(name: str, version: DatasetVersion) -> DatasetBinding:
     )
 
 
-def _store(uow: UnitOfWork, call: Call, bound: Bound, decision: PolicyDecision, run: Run) -> Run:
+def _store(uow: UnitOfWork, call: Call, bound: Bound, decision: PolicyDecision, draft: Draft) -> Run:
     if bound.snapshot_is_new:
         store_snapshot(uow, call, bound.snapshot)
     uow.policy_decisions.add(decision)
-    run = msgspec.structs.replace(run, policy_decision_id=decision.decision_id)
+    queued = advance(advance(draft.run, Move.PLAN, call.now), Move.QUEUE, call.now)
     # One unit of work, one version: nobody can have seen the states in between.
-    run = advance(advance(run, Move.PLAN, call.now), Move.QUEUE, call.now)
-    run = msgspec.structs.replace(run, version=1)
-    uow.runs.add_with_plan(run, build_plan(run, bound.lock, bound.versions))
+    run = msgspec.structs.replace(queued, version=1, policy_decision_id=decision.decision_id)
+    uow.runs.add_with_plan(run, draft.plan)
     edges = lineage.of_submission(run)
     uow.lineage.add(lineage.build_edges(edges, project_id=run.project_id, now=call.now, new_id=call.new_id))
     details = {**_facts(run), "state": run.state, **decision_details(decision)}

@@ -93,3 +93,8 @@ def test_value_without_canonical_form_is_refused(value: Any) -> None:
 
 def test_a_version_keeps_equal_structures_of_different_meaning_apart() -> None:
     assert len({digest_of({"a": 1}), digest_of({"a": 1}, version="x"), digest_of({"a": 1}, version="y")}) == 3
+
+
+def test_every_control_character_is_escaped_as_rfc_8785_says() -> None:
+    for code in range(0x300):
+        assert canonical(chr(code)) == rfc8785.dumps(chr(code))
