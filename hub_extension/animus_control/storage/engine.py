@@ -63,6 +63,8 @@ def open_database(url: str) -> StoredDatabase:
         migrate(engines.writer)
     except DBAPIError as error:
         raise translate(error) from error
+    finally:
+        engines.writer.dispose()
     return StoredDatabase(engines.writer, engines.reader)
 
 

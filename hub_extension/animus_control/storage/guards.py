@@ -72,7 +72,7 @@ CHANGING = {
 _POSTGRESQL_REFUSE = """
 CREATE FUNCTION animus_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE EXCEPTION '% on % is refused: what it would change is final', TG_OP, TG_TABLE_NAME;
+  RAISE EXCEPTION USING MESSAGE = TG_OP || ' on ' || TG_TABLE_NAME || ' is refused: what it would change is final';
 END $$"""
 
 
