@@ -22,6 +22,9 @@ from animus_control.services import (
     runs,
     submission,
 )
+from animus_control.services.operations import OPERATIONS
+
+__all__ = ["AGGREGATES", "OPERATIONS"]
 
 AGGREGATES = (
     artifacts,
