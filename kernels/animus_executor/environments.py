@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A lock is realised once, by uv, into a read-only virtual environment that every run of the lock shares.
+
+Rules kept here:
+
+* only wheels whose hash stands in the lock are installed; nothing is built, because building runs other people's
+  code with the executor's rights;
+* an environment counts from the moment its manifest is written, and never changes afterwards: one that did is
+  noticed before the next run and built anew, in another folder;
+* the same lock is realised by one builder at a time, also among executors that share the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from animus_contracts.digests import Digest
+from animus_contracts.plans import PlannedEnvironment
+from animus_executor.folders import make_read_only, remove
+from animus_executor.installation import install, verify_lock
+from animus_executor.manifests import content_digest, inode_digest
+
+log = logging.getLogger(__name__)
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which folder was built for a lock, and what it held when it was finished."""
+
+    folder: str
+    content: Digest
+
+
+class Environments:
+    """The realised environments below one folder.
+
+    Args:
+        folder: Where they are.
+        keep: How many are kept; the ones used longest ago go first.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder = folder
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._users: dict[Path, int] = {}
+        self._verified: dict[Path, Digest] = {}
+
+    @contextmanager
+    def realised(self, planned: PlannedEnvironment) -> Iterator[Path]:
+        """Hold the environment of a lock: its folder exists, unchanged, as long as it is held.
+
+        Raises:
+            UnrealisableError: If it cannot be built.
+        """
+        verify_lock(planned)
+        key = planned.env_hash.removeprefix("sha256:")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{key}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            folder = self._intact(key) or self._built(planned, key)
+            os.utime(self._folder / f"{key}.json")  # the time of the last use decides what is dropped first
+            self._hold(folder, 1)
+        try:
+            yield folder
+        finally:
+            self._hold(folder, -1)
+
+    def trim(self) -> None:
+        """Drop what is neither in use nor among the newest, and what a killed builder left."""
+        manifests = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        with self._lock:
+            kept = {folder.name for folder, users in self._users.items() if users}
+            for position, path in enumerate(manifests):
+                name = _read(path).folder
+                if position < self._keep or name in kept:
+                    kept.add(name)
+                else:
+                    path.unlink()
+            for folder in self._folder.iterdir():
+                if folder.is_dir() and folder.name not in kept:
+                    remove(folder)
+
+    def _intact(self, key: str) -> Path | None:
+        """Return the folder that was built for a key, if it is what it was."""
+        path = self._folder / f"{key}.json"
+        if not path.exists():
+            return None
+        manifest = _read(path)
+        folder = self._folder / manifest.folder
+        inodes = inode_digest(folder) if folder.is_dir() else Digest("")
+        if inodes and inodes == self._verified.get(folder):
+            return folder
+        if inodes and content_digest(folder) == manifest.content:
+            self._verified[folder] = inodes
+            return folder
+        log.error("environment %s is not what was built: it is built anew", folder.name)
+        return None
+
+    def _built(self, planned: PlannedEnvironment, key: str) -> Path:
+        folder = self._folder / f"{key[:16]}-{secrets.token_hex(4)}"
+        self._hold(folder, 1)
+        try:
+            install(planned, folder)
+            make_read_only(folder)
+        except BaseException:
+            remove(folder)
+            raise
+        finally:
+            self._hold(folder, -1)
+        manifest = Manifest(folder=folder.name, content=content_digest(folder))
+        arriving = self._folder / f".{key}.{secrets.token_hex(4)}"
+        arriving.write_bytes(msgspec.json.encode(manifest))
+        arriving.replace(self._folder / f"{key}.json")
+        self._verified[folder] = inode_digest(folder)
+        return folder
+
+    def _hold(self, folder: Path, change: int) -> None:
+        with self._lock:
+            self._users[folder] = self._users.get(folder, 0) + change
+
+
+def _read(path: Path) -> Manifest:
+    return msgspec.json.decode(path.read_bytes(), type=Manifest)

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An executor is configured by ``ANIMUS_EXECUTOR_*`` variables; an unknown one is an error, and so is a missing one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PREFIX = "ANIMUS_EXECUTOR_"
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+OPEN_TO_OTHERS = 0o077
+
+
+class SettingsError(Exception):
+    """The configuration is not usable; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Configuration of an executor.
+
+    Attributes:
+        control_plane: ``…_CONTROL_PLANE``: base URL of the control plane, without the API prefix.
+        name: ``…_NAME``: the executor's name there.
+        token: Content of the file ``…_TOKEN_FILE``, which only its owner may read.
+        data: ``…_DATA``: folder for environments, caches and runs; nobody else uses it.
+        slots: ``…_SLOTS``: how many runs it executes at once.
+        repositories: ``…_REPOSITORIES``: prefixes of the repository URLs that may be fetched, separated by white space;
+            ``https://host/…`` or, for repositories on this machine, ``file:///folder/…``.
+        environments: ``…_ENVIRONMENTS``: how many realised environments are kept.
+        cache_mib: ``…_CACHE_MIB``: how much the cache of inputs may hold, in MiB.
+        fetch_seconds: ``…_FETCH_SECONDS``: how long fetching code may take.
+        fetch_mib: ``…_FETCH_MIB``: the largest pack that may be fetched, in MiB.
+    """
+
+    control_plane: str
+    name: str
+    token: str = field(repr=False)
+    data: Path
+    slots: int = 2
+    repositories: tuple[str, ...] = ()
+    environments: int = 8
+    cache_mib: int = 10 * 1024
+    fetch_seconds: float = 120.0
+    fetch_mib: int = 2048
+
+
+TEXTS = {"CONTROL_PLANE", "NAME", "TOKEN_FILE", "DATA"}
+NUMBERS = {"SLOTS", "ENVIRONMENTS", "CACHE_MIB", "FETCH_SECONDS", "FETCH_MIB"}
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the configuration.
+
+    Raises:
+        SettingsError: If a variable is unknown, missing or wrong.
+    """
+    given = {name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)}
+    if unknown := sorted(set(given) - TEXTS - NUMBERS - {"REPOSITORIES"}):
+        raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting")
+    if missing := sorted(TEXTS - set(given)):
+        raise SettingsError(f"{PREFIX}{missing[0]} is required")
+    if not NAME.fullmatch(given["NAME"]):
+        raise SettingsError(f"{PREFIX}NAME must be a slug of at most 64 characters, not {given['NAME'][:80]!r}")
+    if not given["CONTROL_PLANE"].startswith(("http://", "https://")):
+        raise SettingsError(f"{PREFIX}CONTROL_PLANE must be an http or https URL")
+    return Settings(
+        control_plane=given["CONTROL_PLANE"].rstrip("/"),
+        name=given["NAME"],
+        token=_read_token(Path(given["TOKEN_FILE"])),
+        data=Path(given["DATA"]).resolve(),
+        repositories=tuple(given.get("REPOSITORIES", "").split()),
+        **{name.lower(): _number(name, given[name]) for name in NUMBERS & set(given)},
+    )
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise SettingsError(f"{PREFIX}{name} must be a whole number from 1, not {text[:80]!r}")
+    return int(text)
+
+
+def _read_token(file: Path) -> str:
+    try:
+        mode = file.stat().st_mode
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{PREFIX}TOKEN_FILE cannot be read: {error}") from error
+    if mode & OPEN_TO_OTHERS:
+        raise SettingsError(f"{PREFIX}TOKEN_FILE may be readable by its owner only (chmod 600 {file})")
+    if not token:
+        raise SettingsError(f"{PREFIX}TOKEN_FILE is empty")
+    return token
