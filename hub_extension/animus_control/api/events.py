@@ -1,0 +1,124 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Live streams of what happens to a run or in a project, as server-sent events.
+
+A reader resumes after the last event it saw (``Last-Event-ID``, or ``after``) and misses nothing: events come from
+the store, commits only wake the stream. Rights are checked again with every batch, the credential with every ping,
+so a lost right ends the stream. A run's stream ends after its last state was delivered; asked for again, it answers
+204, which tells a browser to stop.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from tornado.iostream import StreamClosedError
+
+from animus_contracts.endpoints import Body
+from animus_contracts.executions import RunEvent
+from animus_contracts.identifiers import ProjectId, RunId
+from animus_contracts.runs import TERMINAL_STATES, Run
+from animus_control.api.handler import EndpointHandler, encode
+from animus_control.api.wakeups import wait
+from animus_control.domain.errors import AnimusError, InvalidError
+from animus_control.services import access
+from animus_control.services.operations import OPERATIONS
+from animus_control.services.ports import UnitOfWork
+
+BATCH = 500
+RUN_STATE = "run.state"
+
+
+class _EventsHandler(EndpointHandler):
+    lasting = True
+    _gone = False
+
+    def on_connection_close(self) -> None:
+        """Stop for a reader that hung up."""
+        self._gone = True
+        super().on_connection_close()
+
+    async def get(self) -> None:
+        """Stream events until the reader leaves, loses its right, or there is nothing more to come."""
+        after = self._position()
+        project_id = await self.decide(self._project_id, write=False)
+        with self.edge.wakeups.waiting(self._channel(project_id)) as event:
+            events, ended = await self._batch(after)
+            if ended and not events:
+                self.set_status(HTTPStatus.NO_CONTENT)
+                self.finish()
+                return
+            self.set_header("Content-Type", Body.EVENTS.value)
+            self.set_header("X-Accel-Buffering", "no")
+            try:
+                await self.flush()
+                while not self._gone:
+                    event.clear()
+                    for item in events:
+                        self.write(_as_text(item))
+                        after = item.event_id
+                    await self.flush()
+                    if len(events) < BATCH:
+                        if ended or self.edge.wakeups.closing:
+                            break
+                        if not await wait(event, self.edge.ping_seconds):
+                            self.write(": ping\n\n")
+                            self.principal = await self._authenticate()
+                    events, ended = await self._batch(after)
+            except (StreamClosedError, AnimusError):
+                return  # the reader left, or may not read on: either way the stream just ends
+            finally:
+                if not self._finished:
+                    self.finish()
+
+    def _position(self) -> int:
+        after: int = self.query().after
+        header = self.request.headers.get("Last-Event-ID")
+        if header is None:
+            return after
+        if not (header.isascii() and header.isdecimal() and len(header) <= 18):
+            raise InvalidError("invalid_query", "Last-Event-ID is not the id of an event")
+        return int(header)
+
+    async def _batch(self, after: int) -> tuple[list[RunEvent], bool]:
+        return await self.edge.read(lambda uow: self._read(uow, after))
+
+    def _project_id(self, uow: UnitOfWork) -> ProjectId:
+        project = access.enter(uow, self.call(), self.endpoint).project
+        if project is None:
+            raise RuntimeError("event streams belong to a project")
+        return project.project_id
+
+    def _channel(self, project_id: ProjectId) -> str:
+        raise NotImplementedError
+
+    def _read(self, uow: UnitOfWork, after: int) -> tuple[list[RunEvent], bool]:
+        raise NotImplementedError
+
+
+class RunEventsHandler(_EventsHandler):
+    """Everything that happens to one run."""
+
+    def _channel(self, project_id: ProjectId) -> str:  # noqa: ARG002 - runs have channels of their own
+        return f"run:{self.parameters['run']}"
+
+    def _read(self, uow: UnitOfWork, after: int) -> tuple[list[RunEvent], bool]:
+        call = access.enter(uow, self.call(), self.endpoint)
+        run: Run = OPERATIONS["runs.read"](uow, call, None)
+        events = uow.events.after(run.project_id, after, run_id=RunId(run.run_id), limit=BATCH)
+        return events, run.state in TERMINAL_STATES
+
+
+class ProjectEventsHandler(_EventsHandler):
+    """Every change of state of a project's runs."""
+
+    def _channel(self, project_id: ProjectId) -> str:
+        return f"project:{project_id}"
+
+    def _read(self, uow: UnitOfWork, after: int) -> tuple[list[RunEvent], bool]:
+        project_id = self._project_id(uow)
+        return uow.events.after(project_id, after, run_id=None, kind=RUN_STATE, limit=BATCH), False
+
+
+def _as_text(event: RunEvent) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.event_id, event.type.encode(), encode(event))

@@ -1,0 +1,35 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where a created thing is found: every creation of the endpoint table has its line here, and a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from animus_contracts.endpoints import Endpoint
+
+# Operation: (template below the API prefix, attribute of the answer that fills the last parameter).
+LOCATIONS: Mapping[str, tuple[str, str]] = {
+    "dataset_versions.create": ("/projects/{project}/dataset-versions/{created}", "version_id"),
+    "datasets.create": ("/projects/{project}/datasets/{created}", "dataset_id"),
+    "environment_locks.create": ("/projects/{project}/environment-locks/{created}", "lock_id"),
+    "environments.define": ("/projects/{project}/environments/{created}", "environment_id"),
+    "executions.put_object": ("/executions/{execution}/objects/{created}", "digest"),
+    "objects.put": ("/projects/{project}/objects/{created}", "digest"),
+    "policies.put": ("/projects/{project}/policies?name={created}", "name"),
+    "projects.create": ("/projects/{created}", "project_id"),
+    "role_bindings.put": ("/projects/{project}/role-bindings/{created}", "binding_id"),
+    "runs.submit": ("/projects/{project}/runs/{created}", "run_id"),
+}
+
+
+def location_of(endpoint: Endpoint, path: Mapping[str, str], result: Any) -> str:
+    """Return the path, below the API prefix, of what an operation created; empty when it creates nothing."""
+    known = LOCATIONS.get(endpoint.operation)
+    if known is None:
+        return ""
+    template, attribute = known
+    values = {name: quote(value, safe=":") for name, value in path.items()}
+    return template.format(**values, created=quote(str(getattr(result, attribute)), safe=":"))

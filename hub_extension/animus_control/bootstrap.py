@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The only module that names concrete adapters: it puts the process together, runs it, and takes it apart again.
+
+On SIGTERM the listening socket closes first, waiting streams and long polls end, answers under way are finished, and
+the database closes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from jupyterhub.services.auth import HubOAuth
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from animus_control.api.application import AnimusApplication
+from animus_control.api.authentication import Authenticator
+from animus_control.api.browser import Browser
+from animus_control.api.edge import Edge, utc_now
+from animus_control.api.hub_users import HubUsers
+from animus_control.api.pages import page_routes
+from animus_control.api.parsing import MAX_HEADER_BYTES
+from animus_control.api.wakeups import Wakeups
+from animus_control.domain.identity import SYSTEM
+from animus_control.domain.limits import Limits
+from animus_control.services.ports import Database, StoredToken, UnitOfWork
+from animus_control.services.reconcile import reconcile
+from animus_control.settings import Settings
+from animus_control.storage.engine import open_database
+from animus_control.storage.objects import open_object_store
+from animus_control.worker import Worker
+
+RECONCILE_SECONDS = 3.0
+PRUNE_SECONDS = 600.0
+GRACE_SECONDS = 10.0
+READERS = 8
+CHUNK_BYTES = 256 * 1024
+
+log = logging.getLogger("animus.control")
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(settings) as address:
+        log.info('{"event": "listening", "address": "%s"}', address)
+        await stop.wait()
+        log.info('{"event": "stopping"}')
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[str]:
+    """Serve while the block lasts; yields the address."""
+    database = await asyncio.to_thread(open_database, settings.database_url)
+    edge = build_edge(settings, database)
+    unsubscribe = database.subscribe(edge.wakeups.notify)
+    server = build_server(edge, settings)
+    sockets = bind_sockets(settings.port, settings.host)
+    server.add_sockets(sockets)
+    worker = start_worker(edge)
+    try:
+        yield f"http://{settings.host}:{sockets[0].getsockname()[1]}{edge.prefix}"
+    finally:
+        server.stop()
+        edge.wakeups.close()
+        await worker.stop()
+        await _finish(server, edge)
+        unsubscribe()
+        await asyncio.to_thread(database.close)
+        edge.readers.shutdown()
+
+
+def build_edge(settings: Settings, database: Database) -> Edge:
+    """Put together what handlers need."""
+    readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+    loop = asyncio.get_running_loop()
+
+    async def find_token(hashed: str) -> StoredToken | None:
+        return await loop.run_in_executor(readers, database.read, _finder(hashed))
+
+    authenticator = Authenticator(
+        users=HubUsers(settings.hub_api_url, platform_admins=settings.platform_admins),
+        executors=settings.executors,
+        find_token=find_token,
+        clock=utc_now,
+    )
+    return Edge(
+        prefix=settings.prefix,
+        database=database,
+        objects=open_object_store(settings.objects_url),
+        authenticator=authenticator,
+        limits=Limits(repository_schemes=settings.repository_schemes),
+        wakeups=Wakeups(loop),
+        readers=readers,
+        browser=Browser(build_hub_auth(settings)) if settings.hub_client_id else None,
+        max_object_bytes=settings.max_object_bytes,
+    )
+
+
+def build_hub_auth(settings: Settings) -> HubOAuth:
+    """Build the OAuth client with which browsers are signed in."""
+    return HubOAuth(
+        api_url=settings.hub_api_url,
+        api_token=settings.hub_api_token,
+        base_url=settings.prefix,
+        oauth_client_id=settings.hub_client_id,
+        cache_max_age=1,
+    )
+
+
+def build_server(edge: Edge, settings: Settings) -> HTTPServer:
+    """Build the HTTP server around the application."""
+    application_settings: dict[str, Any] = {"hub_auth": edge.browser.hub_auth} if edge.browser else {}
+    application = AnimusApplication(edge, pages=page_routes(edge), **application_settings)
+    return HTTPServer(
+        application,
+        max_header_size=MAX_HEADER_BYTES,
+        max_body_size=settings.max_object_bytes,  # handlers of JSON have a limit of their own
+        chunk_size=CHUNK_BYTES,
+        xheaders=False,
+    )
+
+
+def start_worker(edge: Edge) -> Worker:
+    """Start what happens without being asked for."""
+
+    def reconcile_leases(uow: UnitOfWork) -> int:
+        return reconcile(uow, edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={}))
+
+    worker = Worker(edge.database)
+    worker.every(RECONCILE_SECONDS, "reconcile", reconcile_leases)
+    worker.every(PRUNE_SECONDS, "prune", lambda uow: uow.idempotency.prune(edge.clock()))
+    return worker
+
+
+def _finder(hashed: str) -> Callable[[UnitOfWork], StoredToken | None]:
+    return lambda uow: uow.tokens.find(hashed)
+
+
+async def _finish(server: HTTPServer, edge: Edge) -> None:
+    try:
+        async with asyncio.timeout(GRACE_SECONDS):
+            while edge.in_flight:
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        log.warning('{"event": "connections_cut"}')
+    await server.close_all_connections()
