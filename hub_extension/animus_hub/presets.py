@@ -134,6 +134,8 @@ def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
                 "ANIMUS_OBJECTS_URL": (place.data / "objects").as_uri(),
                 "ANIMUS_EXECUTORS": executors,
                 "ANIMUS_PLATFORM_ADMINS": f"service:{HUB_SERVICE}",
+                # Users and executor share this machine, so a project's repository may be a folder of it.
+                "ANIMUS_REPOSITORY_SCHEMES": "file,https,ssh",
             },
         },
         {
@@ -142,10 +144,10 @@ def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
             "cwd": str(place.data),
             "environment": {
                 "ANIMUS_EXECUTOR_NAME": EXECUTOR,
-                "ANIMUS_EXECUTOR_URL": f"{control}/services/{CONTROL_SERVICE}",
+                "ANIMUS_EXECUTOR_CONTROL_PLANE": f"{control}/services/{CONTROL_SERVICE}",
                 "ANIMUS_EXECUTOR_TOKEN_FILE": str(place.secret_file(TOKEN_FILE_OF_EXECUTOR)),
                 "ANIMUS_EXECUTOR_DATA": str(place.data / "executor"),
-                "ANIMUS_EXECUTOR_REPOSITORIES": place.repositories.as_uri(),
+                "ANIMUS_EXECUTOR_REPOSITORIES": place.repositories.as_uri() + "/",
             },
         },
         {
