@@ -20,7 +20,7 @@ LEAKS = {
     "package registry": r"(?:pypi|pythonhosted|npmjs|anaconda|crates|rubygems)[.](?:org|com|io)\b",
     "path of one machine": r"(?<![\w.-])/(?:work/(?:main|shared)|work/[.]library|tmp/(?:brief|bash_jobs))\b",
     "somebody's home folder": r"(?<![\w.-])/(?:root|home/[a-z]+)/[.]",
-    "word of the workshop": r"(?i)\b(?:as an ai|language model|claude|chatgpt|copilot)\b",
+    "word of the workshop": r"(?i)\b(?:as an a[i]|language mode[l]|claud[e]|chatgp[t])\b",
 }
 
 

@@ -24,6 +24,7 @@ PACKAGED = {("animus_control.domain.policies", "read_text")}
 
 STANDALONE = {
     "server_extension/animus/__init__.py": frozenset[str](),
+    "server_extension/animus/errors.py": frozenset[str](),
     "server_extension/animus/inside.py": frozenset[str](),
     "server_extension/animus/quiet.py": frozenset[str](),
     "kernels/animus_runner/kernel_parent.py": frozenset({"IPython", "ipykernel"}),

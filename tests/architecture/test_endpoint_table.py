@@ -8,6 +8,9 @@ import msgspec
 import pytest
 
 from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS, Caller, Permission
+from animus_control.api.application import STREAMS
+from animus_control.domain.permissions import REQUIRED_ROLE
+from animus_control.services import catalogue
 from tests.architecture.endpoint_rules import table_faults, unanswered, unused_permissions
 
 SUBMIT, LIST, READ = BY_OPERATION["runs.submit"], BY_OPERATION["runs.list"], BY_OPERATION["projects.read"]
@@ -17,6 +20,14 @@ CHAIN = BY_OPERATION["audit_chain.read"]
 
 def test_every_endpoint_is_decided() -> None:
     assert table_faults(ENDPOINTS) == []
+
+
+def test_every_operation_is_answered_by_exactly_one_function() -> None:
+    assert unanswered(ENDPOINTS, registered=catalogue.OPERATIONS, streamed=STREAMS) == []
+
+
+def test_every_permission_is_given_to_some_role() -> None:
+    assert set(REQUIRED_ROLE) == set(Permission)
 
 
 def test_every_permission_protects_something() -> None:

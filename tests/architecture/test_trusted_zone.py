@@ -56,7 +56,8 @@ def test_harmless_calls_are_left_alone(tmp_path: Path, line: str) -> None:
     assert dynamic_code(planted(tmp_path, {CONTROL: line})) == []
 
 
-# alembic runs the migrations itself, in a context that only it provides; a __main__ would start the process.
+# alembic and JupyterHub execute migrations and the configuration file in contexts that only they provide; a __main__
+# would start the process.
 LOAD_EVERYTHING = """
 import importlib, pkgutil, sys, warnings
 warnings.simplefilter("ignore")  # deprecations inside dependencies are not this test's subject
@@ -64,7 +65,7 @@ runtimes = set(sys.argv[1].split(","))
 for name in sys.argv[2:]:
     package = importlib.import_module(name)
     for found in pkgutil.walk_packages(package.__path__, name + "."):
-        if ".migrations" not in found.name and not found.name.endswith("__main__"):
+        if ".migrations" not in found.name and not found.name.endswith(("__main__", "jupyterhub_config")):
             importlib.import_module(found.name)
 print(*sorted({module.partition(".")[0] for module in sys.modules} & runtimes))
 """
