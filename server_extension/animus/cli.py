@@ -12,6 +12,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from animus.errors import AnimusError
@@ -41,10 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(given: Namespace) -> int:
-    from animus.display import as_json, as_text  # noqa: PLC0415  # only after the command line was accepted
-    from animus.verbs import Desk, Following, Writing  # noqa: PLC0415  # as above
+    from animus.verbs import Desk  # noqa: PLC0415  # only after the command line was accepted
 
-    value = given.verb(Desk(project=given.project), given)
+    with ExitStack() as stack:
+        return _present(given, given.verb(Desk(project=given.project, stack=stack), given))
+
+
+def _present(given: Namespace, value: Any) -> int:
+    from animus.display import as_json, as_text  # noqa: PLC0415  # only after the command line was accepted
+    from animus.verbs import Following, Writing  # noqa: PLC0415  # as above
+
     if isinstance(value, Writing):
         for text in value.text:
             print(text, end="", flush=True)  # noqa: T201  # the command's output
@@ -70,7 +77,8 @@ def _follow(following: Any, *, as_json: bool) -> int:
     if as_json:
         _print(display.as_json(run))
     elif not following.wait:
-        _print(f"{run.run_id}  {run.state}  {following.client.session.page_of(run.run_id)}")
+        page = following.client.session.page_of(following.client.project, run.run_id)
+        _print(f"{run.run_id}  {run.state}  {page}")
     return int(following.wait and run.state is not RunState.SUCCEEDED)
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -51,13 +51,13 @@ class Session:
         """Whether the control plane is on this machine, where no proxy must come between."""
         return urlsplit(self.url).hostname in LOOPBACK
 
-    def page_of(self, run: str) -> str:
+    def page_of(self, project: str, run: str) -> str:
         """Return where a browser finds a run's page.
 
         In a workspace of the Hub it is a path: the browser knows the Hub under another address than we do.
         """
         base = urlsplit(self.url).path if "JUPYTERHUB_SERVICE_PREFIX" in os.environ else self.url
-        return f"{base}/projects/{self.project}/runs/{run}"
+        return f"{base}/projects/{quote(project)}/runs/{quote(run)}"
 
 
 def folder(environment: Mapping[str, str]) -> Path:

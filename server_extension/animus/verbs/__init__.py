@@ -7,6 +7,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import msgspec
@@ -22,17 +23,19 @@ class Desk:
 
     Attributes:
         environment: Variables.
-        project: Project named on the command line, or chosen before in this kernel.
+        project: Project named on the command line.
+        stack: Closes the connections when the command is over.
         ask_secret: Shows a prompt and returns what was typed, unseen.
     """
 
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     project: str = ""
+    stack: ExitStack = field(repr=False)
     ask_secret: Callable[[str], str] = getpass.getpass
 
     def client(self) -> Client:
         """Return a client for this desk."""
-        return Client(sessions.find(self.environment, project=self.project))
+        return self.stack.enter_context(Client(sessions.find(self.environment, project=self.project)))
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
