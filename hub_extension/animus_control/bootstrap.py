@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from jupyterhub.services.auth import HubOAuth
+from jupyterhub.services.auth import HubOAuth  # type: ignore[import-untyped]  # it ships no types
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
@@ -151,7 +151,7 @@ def _finder(hashed: str) -> Callable[[UnitOfWork], StoredToken | None]:
 async def _finish(server: HTTPServer, edge: Edge) -> None:
     try:
         async with asyncio.timeout(GRACE_SECONDS):
-            while edge.in_flight:
+            while edge.in_flight:  # noqa: ASYNC110 - once per process; an event would cost every request
                 await asyncio.sleep(0.02)
     except TimeoutError:
         log.warning('{"event": "connections_cut"}')

@@ -15,8 +15,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.fakes.object_store import MemoryObjectStore
-from tests.fakes.users import FakeUsers, a_user
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
@@ -29,6 +27,8 @@ from animus_control.api.wakeups import Wakeups
 from animus_control.domain.limits import Limits
 from animus_control.services.ports import Database
 from animus_control.storage.engine import open_database
+from tests.fakes.object_store import MemoryObjectStore
+from tests.fakes.users import FakeUsers, a_user
 
 PREFIX = "/services/animus/"
 EXECUTOR_TOKEN = "executor-secret"

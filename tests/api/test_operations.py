@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import httpx
+
 from tests.api.conftest import PREFIX, key
 
 Open = Callable[..., httpx.Client]

@@ -12,17 +12,18 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from animus_contracts import API_PREFIX
 from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
 from animus_control.api.edge import Edge
 from animus_control.api.events import ProjectEventsHandler, RunEventsHandler
-from animus_control.api.handler import Handler, OperationHandler
+from animus_control.api.handler import Handler
 from animus_control.api.health import HealthHandler, MetricsHandler, ReadinessHandler
 from animus_control.api.leases import LeaseHandler
 from animus_control.api.openapi import OpenApiHandler, build_document
+from animus_control.api.operation import OperationHandler
 from animus_control.api.parsing import body_parser
 from animus_control.api.routing import Routes
 from animus_control.api.transfers import DownloadHandler, UploadHandler
@@ -72,21 +73,19 @@ def verify_complete(endpoint: Endpoint, operations: Collection[str]) -> None:
 class RefusedHandler(Handler):
     """Answers requests that lead nowhere."""
 
-    def initialize(self, edge: Edge, error: AnimusError, allow: str = "") -> None:
-        """Take the error to answer with; called by tornado."""
-        super().initialize(edge)
-        self._error, self._allow = error, allow
+    error: AnimusError
+    allow: str = ""
 
     def refuse(self) -> None:
         """Refuse."""
-        raise self._error
+        raise self.error
 
     get = head = post = put = patch = delete = options = refuse
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say which methods there are, where the path is right."""
-        if self._allow:
-            self.set_header("Allow", self._allow)
+        if self.allow:
+            self.set_header("Allow", self.allow)
         super().write_error(status_code, **kwargs)
 
 
@@ -123,7 +122,7 @@ class AnimusApplication(Application):
         for path, page, kwargs in pages:
             self._add("GET", path, _fixed(page, edge=edge, **kwargs))
 
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate:
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:  # noqa: ARG002 - tornado's signature
         """Find the handler of a request: a path that leads nowhere is 404, a wrong method 405."""
         found = self._routes.match(request.path)
         if found is None:
@@ -141,12 +140,12 @@ class AnimusApplication(Application):
         self._routes.add(method, self._edge.prefix.rstrip("/") + path, build)
 
     def _serve(self, endpoint: Endpoint) -> Callable[[Mapping[str, str]], Target]:
-        shared: dict[str, Any] = {"edge": self._edge, "endpoint": endpoint}
+        shared: dict[str, Any] = {"edge": self._edge, "endpoint": endpoint, "operation": endpoint.operation}
         handler = STREAMS.get(endpoint.operation)
         if handler is None:
             handler = LONG_POLLS.get(endpoint.operation, OperationHandler)
             shared["parse"] = body_parser(endpoint.request)
-        return lambda path: (handler, {**shared, "path": path})
+        return lambda path: (handler, {**shared, "parameters": path})
 
 
 def _fixed(handler: type[RequestHandler], **arguments: Any) -> Callable[[Mapping[str, str]], Target]:

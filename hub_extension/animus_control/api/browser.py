@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
+from jupyterhub.services.auth import HubOAuth, HubOAuthenticated  # type: ignore[import-untyped]  # it ships no types
 from tornado.web import RequestHandler
 
 from animus_contracts.endpoints import Body, Endpoint
@@ -21,7 +21,7 @@ from animus_control.domain.errors import AnimusError
 XSRF_HEADER = "X-XSRFToken"
 
 
-class BrowserHandler(HubOAuthenticated, RequestHandler):
+class BrowserHandler(HubOAuthenticated, RequestHandler):  # type: ignore[misc]  # JupyterHub ships no types
     """A handler that understands the Hub's cookies; the application's settings hold the Hub's OAuth client."""
 
     @property

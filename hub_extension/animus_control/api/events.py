@@ -10,6 +10,7 @@ so a lost right ends the stream. A run's stream ends after its last state was de
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 from tornado.iostream import StreamClosedError
@@ -27,6 +28,8 @@ from animus_control.services.ports import UnitOfWork
 
 BATCH = 500
 RUN_STATE = "run.state"
+
+_EVENT_ID = re.compile(r"[0-9]{1,18}")
 
 
 class _EventsHandler(EndpointHandler):
@@ -76,7 +79,7 @@ class _EventsHandler(EndpointHandler):
         header = self.request.headers.get("Last-Event-ID")
         if header is None:
             return after
-        if not (header.isascii() and header.isdecimal() and len(header) <= 18):
+        if _EVENT_ID.fullmatch(header) is None:
             raise InvalidError("invalid_query", "Last-Event-ID is not the id of an event")
         return int(header)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Awaitable, Mapping
-from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ from animus_control.api import parsing, problems
 from animus_control.api.authentication import RejectedTokenError, bearer_token, record_rejection
 from animus_control.api.browser import BrowserHandler
 from animus_control.api.edge import Edge, Work
-from animus_control.api.idempotency import Answer, answer_once, build_key
+from animus_control.api.idempotency import Answer
 from animus_control.domain.errors import AnimusError, DeniedError, InvalidError
 from animus_control.domain.identity import Principal
 from animus_control.services import access
@@ -47,13 +46,16 @@ QUERY_CREDENTIALS = frozenset({"token", "access_token", "api_key", "apikey", "au
 class Handler(BrowserHandler):
     """What all handlers share: headers, request ids, problems, the log; and no body is kept unless it is wanted."""
 
-    operation = "unrouted"
+    operation: str = "unrouted"
     lasting = False  # whether the answer takes as long as its reader likes
     received = 0
 
-    def initialize(self, edge: Edge) -> None:
-        """Take the surroundings; called by tornado."""
-        self.edge = edge
+    edge: Edge
+
+    def initialize(self, **facts: Any) -> None:
+        """Take the surroundings and what else the route was built with; called by tornado."""
+        for name, value in facts.items():
+            setattr(self, name, value)
         self.subject = ""
         given = self.request.headers.get("X-Request-Id", "")
         self.request_id = given if parsing.is_request_id(given) else uuid.uuid4().hex
@@ -62,7 +64,8 @@ class Handler(BrowserHandler):
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Drop a body nobody wants."""
-        return self.drop(chunk)
+        self.drop(chunk)
+        return None
 
     def drop(self, chunk: bytes) -> None:
         """Read past bytes that nobody wants, within reason."""
@@ -88,7 +91,7 @@ class Handler(BrowserHandler):
         """Never answer 304: a run's progress moves on without a new version."""
         return False
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
+    def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ARG002 - the problem has the status
         """Answer with a problem."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else AnimusError("internal_error")
         problem = problems.build_problem(error, request_id=self.request_id)
@@ -98,7 +101,7 @@ class Handler(BrowserHandler):
         self.set_header("Content-Type", PROBLEM_MEDIA_TYPE)
         self.finish(encode(problem))
 
-    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:  # noqa: ARG002 - tornado's signature
         """Log what nobody foresaw."""
         if value is not None:
             problems.log_unexpected(value, request_id=self.request_id, operation=self.operation)
@@ -129,13 +132,7 @@ class EndpointHandler(Handler):
 
     endpoint: Endpoint
     principal: Principal
-
-    def initialize(self, edge: Edge, endpoint: Endpoint, path: Mapping[str, str]) -> None:
-        """Take the endpoint and the path's parameters; called by tornado."""
-        super().initialize(edge)
-        self.endpoint = endpoint
-        self.operation = endpoint.operation
-        self.parameters = path
+    parameters: Mapping[str, str]
 
     async def prepare(self) -> None:
         """Find out who calls."""
@@ -192,96 +189,3 @@ class EndpointHandler(Handler):
         now, request_id = self.edge.clock(), self.request_id
         self.edge.metrics.count_rejection()
         await self.edge.write(lambda uow: record_rejection(uow, error, now=now, request_id=request_id))
-
-
-class BodyHandler(EndpointHandler):
-    """What all endpoints with a body share: a refusal is sent after the body was read, unless that is very large.
-
-    A client that is still sending when the connection closes sees a broken connection instead of the answer.
-    """
-
-    refusal: AnimusError | None = None
-
-    async def prepare(self) -> None:
-        """Open the request; keep a refusal until the body is here."""
-        length = int(self.request.headers.get("Content-Length", "0"))
-        try:
-            self.check_length(length)
-            await super().prepare()
-            await self.open()
-        except AnimusError as error:
-            if length > DRAINED_BYTES:
-                self.set_header("Connection", "close")
-                raise
-            self.refusal = error
-
-    def check_length(self, length: int) -> None:
-        """Refuse a body by its announced length."""
-
-    async def open(self) -> None:
-        """Get ready for the body of an authenticated request."""
-
-    def require_open(self) -> None:
-        """Raise the refusal that was kept."""
-        if self.refusal is not None:
-            raise self.refusal
-
-
-class OperationHandler(BodyHandler):
-    """Serves every endpoint that takes and gives JSON."""
-
-    def initialize(self, edge: Edge, endpoint: Endpoint, path: Mapping[str, str], parse: parsing.Parse) -> None:
-        """Take the endpoint with its parser; called by tornado."""
-        super().initialize(edge, endpoint, path)
-        self._parse = parse
-        self._body = bytearray()
-
-    def check_length(self, length: int) -> None:
-        """Refuse a body that is too large."""
-        if length > parsing.MAX_BODY_BYTES:
-            raise _too_large()
-
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body up to its limit."""
-        if self.refusal is None and len(self._body) + len(chunk) <= parsing.MAX_BODY_BYTES:
-            self._body += chunk
-            return
-        self.refusal = self.refusal or _too_large()
-        self.drop(chunk)
-
-    async def operate(self) -> None:
-        """Perform the operation."""
-        self.require_open()
-        endpoint = self.endpoint
-        message = self.message() if endpoint.is_write else self.query()
-        if_match = parsing.parse_if_match(self.request.headers.get("If-Match"))
-        if endpoint.matches and if_match is None:
-            raise InvalidError("precondition_required", remedy="Read the resource and send its ETag as If-Match")
-        call = self.call(if_match=if_match)
-        if not endpoint.keyed:
-            work = partial(answer_once, call=call, endpoint=endpoint, message=message, key=None)
-            self.reply(await self.decide(work, write=endpoint.is_write))
-            return
-        await self._operate_once(call, message)
-
-    get = post = put = patch = delete = operate
-
-    def message(self) -> Any:
-        """Return the parsed body."""
-        self.query()
-        media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if self.endpoint.consumes is Body.JSON and self._body and media_type != Body.JSON:
-            raise InvalidError("unsupported_media_type", f"The body must be {Body.JSON.value}")
-        return self._parse(bytes(self._body))
-
-    async def _operate_once(self, call: Call, message: Any) -> None:
-        endpoint, request = self.endpoint, self.request
-        value = parsing.parse_idempotency_key(request.headers.get("Idempotency-Key"))
-        key = build_key(value, subject=self.subject, method=endpoint.method, path=request.path, body=bytes(self._body))
-        with self.edge.in_progress.only(key):
-            work = partial(answer_once, call=call, endpoint=endpoint, message=message, key=key)
-            self.reply(await self.decide(work, write=True))
-
-
-def _too_large() -> InvalidError:
-    return InvalidError("body_too_large", f"A body of JSON has at most {parsing.MAX_BODY_BYTES} bytes")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -124,12 +124,10 @@ def answer(uow: UnitOfWork, call: Call, endpoint: Endpoint, message: Any) -> Ans
 
 
 def _replay(uow: UnitOfWork, call: Call, endpoint: Endpoint, key: Key, stored: StoredAnswer) -> Answer:
-    try:
+    # The state moved on since, perhaps by this very request (an archived project refuses writes); the answer to the
+    # first request stays the answer.
+    with suppress(ConflictError):
         access.enter(uow, call, endpoint)
-    except ConflictError:
-        # The state moved on since, perhaps by this very request (an archived project refuses writes); the answer
-        # to the first request stays the answer.
-        pass
     if stored.fingerprint != key.fingerprint:
         raise ConflictError(
             "idempotency_conflict",

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from animus_contracts.executions import LeaseReply
-from animus_control.api.handler import OperationHandler, encode
+from animus_control.api.handler import encode
 from animus_control.api.idempotency import Answer
+from animus_control.api.operation import OperationHandler
 from animus_control.api.wakeups import wait
 from animus_control.services import access
 
@@ -33,10 +36,8 @@ class LeaseHandler(OperationHandler):
         with self.edge.wakeups.waiting(QUEUE_CHANNEL) as event:
             while not self._gone:
                 event.clear()
-                call = self.call()
-                reply: LeaseReply = await self.decide(
-                    lambda uow, call=call: access.perform(uow, call, self.endpoint, message), write=True
-                )
+                lease = partial(access.perform, call=self.call(), endpoint=self.endpoint, message=message)
+                reply: LeaseReply = await self.decide(lease, write=True)
                 left = deadline - self.edge.now()
                 if reply.lease is not None or left <= 0 or self.edge.wakeups.closing:
                     self.reply(Answer(self.endpoint.status, encode(reply)))

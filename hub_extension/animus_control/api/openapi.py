@@ -42,15 +42,12 @@ class OpenApiHandler(Handler):
 
     operation = "openapi"
 
-    def initialize(self, edge: Any, document: Mapping[str, Any]) -> None:
-        """Take the document; called by tornado."""
-        super().initialize(edge)
-        self._document = document
+    document: Mapping[str, Any]
 
     def get(self) -> None:
         """Answer with the document."""
         self.set_header("Content-Type", Body.JSON.value)
-        self.finish(encode(self._document))
+        self.finish(encode(self.document))
 
 
 def build_document(endpoints: Sequence[Endpoint], *, prefix: str = "/") -> dict[str, Any]:

@@ -9,11 +9,10 @@ inline script, no inline style, nothing from another origin, no frame around it.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from jupyterhub.services.auth import HubOAuthCallbackHandler
+from jupyterhub.services.auth import HubOAuthCallbackHandler  # type: ignore[import-untyped]  # it ships no types
 from tornado.web import RequestHandler
 
 from animus_control.api.authentication import UnauthenticatedError
@@ -50,10 +49,7 @@ class PageHandler(Handler):
 
     operation = "page"
 
-    def initialize(self, edge: Edge, shell: str, path: Mapping[str, str] | None = None) -> None:  # noqa: ARG002 - the script reads the path
-        """Take the shell; called by tornado."""
-        super().initialize(edge)
-        self._shell = shell
+    shell: str
 
     async def get(self) -> None:
         """Answer with the shell."""
@@ -64,7 +60,7 @@ class PageHandler(Handler):
         self.set_header("Content-Type", "text/html; charset=utf-8")
         token = self.xsrf_token
         text = token.decode() if isinstance(token, bytes) else token
-        self.finish(self._shell.replace("{xsrf}", html.escape(text)))
+        self.finish(self.shell.replace("{xsrf}", html.escape(text)))
 
     async def _is_signed_in(self) -> bool:
         browser = self.edge.browser
@@ -84,19 +80,17 @@ class StaticHandler(Handler):
 
     operation = "static"
 
-    def initialize(self, edge: Edge, content: bytes, media_type: str) -> None:
-        """Take the file; called by tornado."""
-        super().initialize(edge)
-        self._content, self._media_type = content, media_type
+    content: bytes
+    media_type: str
 
     def get(self) -> None:
         """Answer with the file."""
-        self.set_header("Content-Type", self._media_type)
+        self.set_header("Content-Type", self.media_type)
         self.set_header("Cache-Control", "no-cache")
-        self.finish(self._content)
+        self.finish(self.content)
 
 
-class CallbackHandler(Handler, HubOAuthCallbackHandler):
+class CallbackHandler(Handler, HubOAuthCallbackHandler):  # type: ignore[misc]  # JupyterHub ships no types
     """Ends the sign-in: the Hub sends the browser here with a code that only we can exchange."""
 
     operation = "oauth_callback"

@@ -19,9 +19,10 @@ from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import DIGEST, Digest
 from animus_contracts.endpoints import Body, Caller
 from animus_contracts.problems import Fault
-from animus_control.api.handler import BodyHandler, EndpointHandler, encode
+from animus_control.api.handler import EndpointHandler, encode
 from animus_control.api.idempotency import Answer
 from animus_control.api.locations import location_of
+from animus_control.api.operation import BodyHandler
 from animus_control.domain.errors import InvalidError
 from animus_control.services import access, artifacts, datasets, executions, objects
 from animus_control.services.ports import Call, UnitOfWork
