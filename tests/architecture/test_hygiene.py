@@ -20,7 +20,7 @@ SEEDED = [
     (hygiene.missing_headers, "deploy/start.sh", "#!/bin/sh\nset -e\n" + SPDX),
     (hygiene.missing_docstrings, "kernels/animus_runner/mute.py", SPDX + "x = 1\n"),
     (hygiene.leaks, "README.md", "see " + "py" + "pi.org\n"),
-    (hygiene.leaks, "deploy/locks/a.txt", "--index-url https://files." + "pythonhosted.org/simple\n"),
+    (hygiene.leaks, "deploy/locks/a.txt", "--index-url https://files." + "python" + "hosted.org/simple\n"),
     (hygiene.leaks, "docs/a.md", "run it in /" + "work/main\n"),
     (hygiene.leaks, "docs/b.md", "in /" + "root/.cache\n"),
 ]
