@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from jupyterhub.services.auth import HubOAuth  # type: ignore[import-untyped]  # it ships no types
@@ -100,7 +101,9 @@ def build_edge(settings: Settings, database: Database) -> Edge:
         database=database,
         objects=open_object_store(settings.objects_url),
         authenticator=authenticator,
-        limits=Limits(repository_schemes=settings.repository_schemes),
+        limits=Limits(
+            lease=timedelta(seconds=settings.lease_seconds), repository_schemes=settings.repository_schemes
+        ),
         wakeups=Wakeups(loop),
         readers=readers,
         browser=Browser(build_hub_auth(settings)) if settings.hub_client_id else None,

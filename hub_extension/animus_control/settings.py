@@ -17,6 +17,7 @@ KNOWN = frozenset(
     {
         "ANIMUS_DATABASE_URL",
         "ANIMUS_EXECUTORS",
+        "ANIMUS_LEASE_SECONDS",
         "ANIMUS_LISTEN",
         "ANIMUS_LOG_REQUESTS",
         "ANIMUS_MAX_OBJECT_BYTES",
@@ -30,6 +31,7 @@ OF_OTHERS = frozenset({"ANIMUS_DATA", "ANIMUS_PROJECT", "ANIMUS_TOKEN_FILE", "AN
 
 SCHEMES = frozenset({"file", "git", "https", "ssh"})
 DEFAULT_MAX_OBJECT_BYTES = 64 * 1024**3
+DEFAULT_LEASE_SECONDS = 30
 
 _EXECUTOR = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]{0,62})=sha256:(?P<hash>[0-9a-f]{64})")
 _SUBJECT = re.compile(r"(?:user|service):[^\s,]{1,255}")
@@ -58,6 +60,7 @@ class Settings:
         repository_schemes: ``ANIMUS_REPOSITORY_SCHEMES``: how repositories may be reached; ``file`` only where users
             and executors share one machine.
         max_object_bytes: ``ANIMUS_MAX_OBJECT_BYTES``: largest upload.
+        lease_seconds: ``ANIMUS_LEASE_SECONDS``: how long an executor may stay silent before its run counts as lost.
         log_requests: ``ANIMUS_LOG_REQUESTS``: ``1`` (default) or ``0``.
     """
 
@@ -73,6 +76,7 @@ class Settings:
     platform_admins: frozenset[str] = frozenset()
     repository_schemes: frozenset[str] = frozenset({"https", "ssh"})
     max_object_bytes: int = DEFAULT_MAX_OBJECT_BYTES
+    lease_seconds: int = DEFAULT_LEASE_SECONDS
     log_requests: bool = True
 
 
@@ -102,6 +106,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             environment, "ANIMUS_REPOSITORY_SCHEMES", "https,ssh", re.compile("|".join(SCHEMES))
         ),
         max_object_bytes=_number(environment, "ANIMUS_MAX_OBJECT_BYTES", DEFAULT_MAX_OBJECT_BYTES),
+        lease_seconds=max(1, _number(environment, "ANIMUS_LEASE_SECONDS", DEFAULT_LEASE_SECONDS)),
         log_requests=_number(environment, "ANIMUS_LOG_REQUESTS", 1) != 0,
     )
 

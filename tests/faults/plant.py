@@ -126,6 +126,8 @@ class Plant:
 
     def run_processes(self) -> list[psutil.Process]:
         """Return what runs below the executor: parents, supervisors, kernels."""
+        if EXECUTOR not in self.processes:
+            return []
         try:
             return psutil.Process(self.processes[EXECUTOR].pid).children(recursive=True)
         except psutil.NoSuchProcess:

@@ -16,7 +16,6 @@ class Limits:
 
     Attributes:
         lease: How long a lease lasts without a heartbeat, and again how long a lost one may still come back.
-        heartbeat: How often an executor is asked to renew; a lease outlives five missed ones.
         run_token: How long a run token lives after its last renewal.
         dispatch_attempts: How often a run is handed out without ever starting before it fails.
         repository_schemes: How repositories may be reached; ``file`` is for one machine only.
@@ -35,7 +34,6 @@ class Limits:
     """
 
     lease: timedelta = timedelta(seconds=30)
-    heartbeat: timedelta = timedelta(seconds=5)
     run_token: timedelta = timedelta(minutes=5)
     dispatch_attempts: int = 5
     repository_schemes: frozenset[str] = frozenset({"https", "ssh"})
@@ -51,6 +49,11 @@ class Limits:
     artifacts: int = 4096
     events_per_report: int = 2000
     lineage_edges: int = 2000
+
+    @property
+    def heartbeat(self) -> timedelta:
+        """How often an executor is asked to renew; a lease outlives five missed ones."""
+        return self.lease / 6
 
 
 DEFAULT_LIMITS = Limits()
