@@ -41,7 +41,7 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """
 
     def __init__(
-        self, client: Client, run: Run, notes: Sequence[str] = (), *, release: Callable[[], None] = bool
+        self, client: Client, run: Run, notes: Sequence[str] = (), *, release: Callable[[], object] = bool
     ) -> None:
         self._client = client
         self._release = release
