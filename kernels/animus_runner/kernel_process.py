@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Turn a forked process into an ordinary IPython kernel, as if it had been started by its kernelspec.
+
+What the parent was is put away first: variables, arguments, working folder, signal handlers, our modules. The
+differences that remain are the documented ones: the history stays in memory and, when a seed is given, ``random``
+starts from it.
+
+Standard library and ipykernel only: this file runs inside the environment of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from animus_runner.warden import Request
+
+OPTIONS = ("--HistoryManager.hist_file=:memory:", "--IPKernelApp.parent_handle=1")
+"""No history file; and a parent that needs no watching, so that nothing is printed for people at a terminal."""
+
+BOUND = b'{"bound": true}\n'
+
+
+def become(request: Request, bound: int) -> None:
+    """Run the kernel until it is shut down.
+
+    Args:
+        request: What to run.
+        bound: Descriptor on which to say that the kernel listens; closed before anything of the user runs.
+    """
+    from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - only the kernel's environment has it
+
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    os.umask(0o022)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    os.chdir(request.folder)
+    request.limits.apply(count_processes=request.view is not None)
+    sys.path[:0] = request.support
+    sys.argv = ["ipykernel_launcher", "-f", request.connection_file]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "animus_runner"]:
+        del sys.modules[name]
+    random.seed(request.seed)
+    app = IPKernelApp.instance()
+    app.initialize(["-f", request.connection_file, *OPTIONS])
+    os.write(bound, BOUND)
+    os.close(bound)
+    app.start()
