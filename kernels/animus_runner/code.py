@@ -29,7 +29,7 @@ from animus_contracts.runs import CodeRef, FailureReason
 from animus_runner.exits import FailedError
 from animus_runner.git_objects import Checkout, GitObjects, UnsafeTreeError
 
-HTTPS_URL = re.compile(r"https://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~+@%-]+)+/?")
+HTTPS_URL = re.compile(r"https://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~+@-]+)+/?")
 FILE_URL = re.compile(r"file://(?:/[A-Za-z0-9._~+@-]+)+/?")
 PREFIX = re.compile(r"https://[A-Za-z0-9]|file:///[A-Za-z0-9._]")
 """A prefix names a host or a folder: empty is never permission."""

@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that is seen of a run while it goes on: events for the control plane, text for the log, what user code logs.
+
+Output is redacted before it leaves this process; the log is kept as it came and redacted as a whole when it is
+published, so that a credential that was written in pieces is found as well.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from animus_contracts.executions import ArtifactLogged, CellStarted, ExecutionEvent, MetricLogged, StreamWritten
+from animus_runner.artifacts import Logged
+from animus_runner.channel import RefusedRequestError
+from animus_runner.progress import Progress
+from animus_runner.redact import Redactor
+
+MAX_LOG = 16 << 20
+MAX_METRICS = 100_000
+CUT = "\n[the log ends here: the run wrote more than is kept]\n"
+
+
+class Recording:
+    """The recorder of one attempt; called from the supervisor's threads.
+
+    Args:
+        progress: Takes events.
+        logged: Takes logged artifacts.
+        redactor: Cleans live output.
+        log: File for the run's output.
+    """
+
+    def __init__(self, progress: Progress, logged: Logged, redactor: Redactor, log: Path) -> None:
+        self._progress = progress
+        self._logged = logged
+        self._redactor = redactor
+        self._log = log.open("x", encoding="utf-8", errors="replace")
+        self._room = MAX_LOG
+        self._metrics = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.close()
+
+    def observe(self, event: ExecutionEvent) -> None:
+        """Take what the notebook's execution tells; its ``sequence`` does not matter."""
+        if isinstance(event, CellStarted):
+            self._write(f"--- cell {event.cell_index} ({event.cell_id})\n")
+        elif isinstance(event, StreamWritten):
+            self._write(event.text)
+            event = msgspec.structs.replace(event, text=self._redactor.text(event.text))
+        self._progress.record(event)
+
+    def log_metric(self, name: str, step: int, value: float) -> None:
+        """Record a metric that user code logs."""
+        with self._lock:
+            self._metrics += 1
+            if self._metrics > MAX_METRICS:
+                raise RefusedRequestError("too_many_metrics", f"a run logs at most {MAX_METRICS} values")
+        self._progress.record(MetricLogged(sequence=0, at=_now(), name=name, step=step, value=value))
+
+    def log_artifact(self, name: str, path: str) -> None:
+        """Keep a copy of a file that user code logs."""
+        self._logged.keep(name, path)
+        self._progress.record(ArtifactLogged(sequence=0, at=_now(), name=name))
+
+    def _write(self, text: str) -> None:
+        if self._room <= 0:
+            return
+        self._log.write(text[: self._room])
+        self._room -= len(text)
+        if self._room <= 0:
+            self._log.write(CUT)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Plans for tests: valid ones, of which a test changes what it is about."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from animus_contracts.digests import Digest
+from animus_contracts.environments import Resources, env_hash
+from animus_contracts.identifiers import LockId, ProjectId, RunId
+from animus_contracts.parameters import schema_digest
+from animus_contracts.plans import Plan, PlannedEnvironment
+from animus_contracts.runs import CodeRef, RunClass
+
+REQUIREMENTS = f"ipykernel==7.1.0 --hash=sha256:{'0' * 64}\n"
+
+
+def a_planned_environment(requirements: str = REQUIREMENTS, python: str = "3.11") -> PlannedEnvironment:
+    """Build an environment whose digest is right."""
+    return PlannedEnvironment(
+        lock_id=LockId("lock"),
+        env_hash=env_hash(python=python, platform="linux_x86_64", requirements=requirements, images=[]),
+        python=python,
+        platform="linux_x86_64",
+        requirements=requirements,
+        images=[],
+    )
+
+
+def a_plan(**changes: Any) -> Plan:
+    """Build a plan of a run of its own."""
+    fields: dict[str, Any] = {
+        "run_id": RunId(f"00000000-0000-7000-8000-{secrets.token_hex(6)}"),
+        "project_id": ProjectId("00000000-0000-7000-8000-000000000001"),
+        "run_class": RunClass.DEVELOPMENT,
+        "code": CodeRef(repository="https://git.example.org/team/x", commit="0" * 40, path="train.ipynb"),
+        "environment": a_planned_environment(),
+        "inputs": [],
+        "parameters": {},
+        "parameters_schema_digest": schema_digest([]),
+        "outputs": [],
+        "resources": Resources(),
+        "seed": None,
+        "spec_hash": Digest("sha256:" + "1" * 64),
+    }
+    return Plan(**(fields | changes))
