@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``make bench``: every figure as a ratio, ours against a peer's, in one run on one machine.
+
+P1, P2  a governed run, from submission to the success its client sees, over the ``papermill`` command
+P3      durable, authenticated, policed and audited submissions per second over MLflow's ``create_run``, 8 clients each
+P4      from submission to downloaded outputs over jupyter-scheduler's submission to completion
+
+Outputs are compared with papermill's before anything is timed: a fast wrong answer is no result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.progress import track
+
+from tests.bench import peers
+from tests.bench.installation import PROJECT, Installation, an_installation, trivial_notebook
+from tests.bench.load import Load, Throughput, drive
+from tests.bench.measure import Result, Side, compare, interleave, report, timed
+
+CLIENTS = 8
+GOAL_P1, GOAL_P2, GOAL_P3, GOAL_P4 = 0.5, 0.2, 10.0, 0.25
+NOTEBOOKS = {f"cells-{count}.ipynb": trivial_notebook(count) for count in (10, 200)}
+
+console = Console(stderr=True)
+
+
+def main() -> None:
+    """Measure everything and print the table."""
+    chosen = _parser().parse_args()
+    chosen.peers.mkdir(parents=True, exist_ok=True)
+    environments = {
+        name: peers.environment(name, chosen.peers.absolute())
+        for name in track(("papermill", "mlflow", "jupyter-scheduler"), "installing peers", console=console)
+    }
+    with tempfile.TemporaryDirectory(prefix="animus-bench-", ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch)
+        for name, notebook in NOTEBOOKS.items():
+            (folder / name).write_text(json.dumps(notebook))
+        with an_installation(folder / "data", NOTEBOOKS) as ours:
+            results = [
+                *(
+                    _against_papermill(figure, ours, environments["papermill"], folder, chosen.rounds)
+                    for figure in (PapermillFigure("P1", 10, GOAL_P1), PapermillFigure("P2", 200, GOAL_P2))
+                ),
+                _against_scheduler(ours, environments["jupyter-scheduler"], folder, chosen.rounds),
+                _against_mlflow(ours, environments["mlflow"], folder, chosen.seconds, chosen.rounds),
+            ]
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    print(f"{machine}; n = {chosen.rounds}, sides alternating\n\n{report(results)}")  # noqa: T201 - the result
+
+
+class PapermillFigure(NamedTuple):
+    """A figure against papermill: its name, the notebook's cells, the goal."""
+
+    name: str
+    cells: int
+    goal: float
+
+
+def _against_papermill(figure: PapermillFigure, ours: Installation, peer: Path, folder: Path, rounds: int) -> Result:
+    notebook, output = f"cells-{figure.cells}.ipynb", folder / "papermill-output.ipynb"
+    command: Callable[[], None] = lambda: peers.papermill(peer, folder / notebook, output)  # noqa: E731 - a name for one call
+    run_id = ours.run(notebook)
+    command()
+    if _outputs(ours.executed(run_id)) != _outputs(json.loads(output.read_bytes())):
+        message = f"the outputs of {notebook} differ from papermill's"
+        raise RuntimeError(message)
+    sides = [Side("animus", timed(lambda: ours.run(notebook))), Side("papermill", timed(command))]
+    with console.status(f"{figure.name}: {notebook}"):
+        interleave(sides, rounds=rounds)
+    return compare(f"{figure.name} {figure.cells} cells, submit → succeeded", *sides, at_most=figure.goal)
+
+
+def _against_scheduler(ours: Installation, peer: Path, folder: Path, rounds: int) -> Result:
+    notebook = "cells-10.ipynb"
+    served = folder / "scheduler"
+    served.mkdir()
+    (served / notebook).write_bytes((folder / notebook).read_bytes())
+    with peers.jupyter_scheduler(peer, served) as base:
+        sides = [
+            Side("animus", timed(lambda: ours.executed(ours.run(notebook)))),
+            Side("jupyter-scheduler", timed(lambda: peers.scheduler_job(base, notebook))),
+        ]
+        with console.status("P4: submit → outputs"):
+            interleave(sides, rounds=rounds)
+    return compare("P4 submit → outputs visible", *sides, at_most=GOAL_P4)
+
+
+def _against_mlflow(ours: Installation, peer: Path, folder: Path, seconds: float, rounds: int) -> Result:
+    code = ours.code("cells-10.ipynb")
+    our_load = Load(
+        port=ours.control_port,
+        path=f"/services/animus/api/v1/projects/{PROJECT}/runs",
+        headers={
+            "Authorization": f"Bearer {ours.token}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": "$KEY",
+        },
+        body={
+            "code": {"repository": code.repository, "commit": code.commit, "path": code.path},
+            "environment_lock_id": ours.unfit_lock,
+            "labels": {"name": "$KEY"},
+        },
+        clients=CLIENTS,
+        seconds=seconds,
+        expect=201,
+    )
+    with peers.mlflow(peer, folder / "mlflow") as (port, experiment):
+        their_load = Load(
+            port=port,
+            path="/api/2.0/mlflow/runs/create",
+            headers={"Content-Type": "application/json"},
+            body={"experiment_id": experiment, "start_time": 1, "run_name": "$KEY"},
+            clients=CLIENTS,
+            seconds=seconds,
+            expect=200,
+        )
+        with console.status("P3: submissions at 8 clients"):
+            pairs = [(drive(our_load), drive(their_load)) for _ in range(rounds)]
+    return _throughput(pairs)
+
+
+def _throughput(pairs: list[tuple[Throughput, Throughput]]) -> Result:
+    if any(side.errors for pair in pairs for side in pair):
+        message = f"requests failed under load: {pairs}"
+        raise RuntimeError(message)
+    ours, theirs = (sorted(sides, key=lambda side: side.per_second) for sides in zip(*pairs, strict=True))
+    middle = len(pairs) // 2
+    ratio = ours[middle].per_second / theirs[middle].per_second
+    return Result(
+        name=f"P3 submissions/s, {CLIENTS} clients",
+        ours=_shown(ours),
+        peer=f"MLflow {_shown(theirs)}",
+        ratio=ratio,
+        goal=f"≥ {GOAL_P3:g}",
+        met=ratio >= GOAL_P3,
+    )
+
+
+def _shown(sides: list[Throughput]) -> str:
+    middle = sides[len(sides) // 2]
+    return f"{middle.per_second:.0f}/s, p50 {middle.p50_ms:.1f} ms ({sides[0].per_second:.0f}…{sides[-1].per_second:.0f}/s)"
+
+
+def _outputs(notebook: dict[str, Any]) -> list[Any]:
+    """Return what the cells gave, without ids and times."""
+    return [
+        [{key: value for key, value in output.items() if key != "metadata"} for output in cell["outputs"]]
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="measured runs of each side (default: 7)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of load for each measured run (default: 5)")
+    parser.add_argument(
+        "--peers", type=Path, default=Path(sys.prefix) / "peers", help="where the peers' environments are kept"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()
