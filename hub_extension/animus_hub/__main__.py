@@ -24,10 +24,11 @@ FIRST_USERS = {"ann": True, "ed": False, "vic": False}
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
-    chosen = _parser().parse_args(arguments)
-    if chosen.command == "demo":
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["demo"]:
         # The demo is a user of the product and runs in the user's zone.
-        os.execv(sys.executable, [sys.executable, "-m", "animus.demo", *chosen.rest])  # noqa: S606 - no shell, fixed program
+        os.execv(sys.executable, [sys.executable, "-m", "animus.demo", *given[1:]])  # noqa: S606 - no shell, fixed program
+    chosen = _parser().parse_args(given)
     place = Installation(chosen.data.absolute()) if chosen.data else Installation.from_environment(os.environ)
     place.prepare()
     if chosen.command == "passwords":
@@ -81,8 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     passwords.add_argument("--json", action="store_true", help="print them as JSON")
     for command in (up, passwords):
         command.add_argument("--data", type=Path, help="data folder (default: $ANIMUS_DATA)")
-    demo = commands.add_parser("demo", help="start an installation and show what it does", add_help=False)
-    demo.add_argument("rest", nargs=argparse.REMAINDER)
+    commands.add_parser("demo", help="start an installation and show what it does (see demo --help)")
     return parser
 
 
