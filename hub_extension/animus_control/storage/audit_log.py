@@ -13,25 +13,27 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from animus_contracts.audit import AuditEvent, AuditRecord, chain_hash
 from animus_contracts.digests import canonical
 from animus_contracts.identifiers import ProjectId
 from animus_contracts.pages import Page
 from animus_control.storage.cursors import decode_number, page_of
+from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import audit_events, audit_head
 
 _READ_HEAD = select(audit_head.c.sequence, audit_head.c.hash)
 _LOCK_HEAD = _READ_HEAD.with_for_update()
-_APPEND = insert(audit_events)
+_APPEND = adding(audit_events)
 _MOVE_HEAD = (
     update(audit_head)
     .where(audit_head.c.sequence == bindparam("old_sequence"), audit_head.c.hash == bindparam("old_hash"))
     .values(sequence=bindparam("new_sequence"), hash=bindparam("new_hash"))
 )
-_TOUCH_HEAD = update(audit_head)
+_HEAD = Prepared(_READ_HEAD)
+_TOUCH_HEAD = Prepared(update(audit_head).values(checked_at=bindparam("now")))
 _EVENTS = select(
     audit_events.c.sequence, audit_events.c.record, audit_events.c.previous_hash, audit_events.c.hash
 ).order_by(audit_events.c.sequence)
@@ -60,7 +62,7 @@ class Chain:
         for record, content in records:
             sequence, previous, head = sequence + 1, head, chain_hash(head, content)
             rows.append(_row(record, content) | {"sequence": sequence, "previous_hash": previous, "hash": head})
-        session.change(_APPEND, rows)
+        session.change_many(_APPEND, rows)
         self._end = (sequence, head)
 
     def close(self) -> None:
@@ -117,16 +119,16 @@ class BufferedAuditLog:
                 statement = statement.where(audit_events.c[field] == value)
         if cursor is not None:
             statement = statement.where(audit_events.c.sequence > decode_number(cursor))
-        events = [_event(row) for row in self._session.all(statement)]
+        events = [_event(row) for row in self._session.search(statement)]
         return page_of(events, [event.sequence for event in events], limit)
 
     def touch(self, now: datetime) -> None:
         """Write to the head without moving it, to see that the database takes a write."""
-        self._session.change(_TOUCH_HEAD.values(checked_at=now), fact="audit_head.checked_at")
+        self._session.change(_TOUCH_HEAD, {"now": now}, fact="audit_head.checked_at")
 
     def head(self) -> tuple[int, str]:
         """Return sequence and hash of the newest event."""
-        row = self._session.first(_READ_HEAD)
+        row = self._session.first(_HEAD, {})
         if row is None:
             raise AuditForkedError("the head of the audit log is gone")
         return row.sequence, row.hash

@@ -18,7 +18,7 @@ import sqlite3
 
 import psycopg
 from sqlalchemy import Table, UniqueConstraint
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from animus_control.domain.errors import AnimusError
@@ -30,20 +30,25 @@ GUARD = "P0001"  # raise_exception, what a guard's function raises
 NOT_UNIQUE = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"}
 
 
+DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
+BROKEN_RULES = (sqlite3.IntegrityError, psycopg.IntegrityError, sqlite3.DataError, psycopg.DataError)
+
+
 class RuleBrokenError(RuntimeError):
     """A CHECK, a reference or a guard of the database refused a statement."""
 
 
-def translate(error: DBAPIError | PoolTimeoutError) -> Exception:
+def translate(error: BaseException | None) -> Exception:
     """Return what to raise instead of a driver's error."""
+    if isinstance(error, DBAPIError):
+        error = error.orig
     if isinstance(error, PoolTimeoutError):
         return AnimusError("service_unavailable", "all connections to the database are in use")
-    cause = error.orig
-    if is_full(cause):
+    if is_full(error):
         return AnimusError("storage_full", "the database has no room left")
-    if isinstance(error, IntegrityError | DataError) or getattr(cause, "sqlstate", None) == GUARD:
-        rule = _unique_rule(cause)
-        return AlreadyExistsError(rule) if rule else RuleBrokenError(str(cause).splitlines()[0])
+    if isinstance(error, BROKEN_RULES) or getattr(error, "sqlstate", None) == GUARD:
+        rule = _unique_rule(error)
+        return AlreadyExistsError(rule) if rule else RuleBrokenError(str(error).splitlines()[0])
     return AnimusError("service_unavailable", "the database cannot answer now")
 
 

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
-
+from animus_control.storage.prepared import adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import outbox
 
-_ADD = insert(outbox)
+_ADD = adding(outbox, "message_id")
 
 
 class StoredOutbox:

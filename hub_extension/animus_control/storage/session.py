@@ -8,13 +8,14 @@ fact outside :data:`UNAUDITED` without an audit record is refused as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Insert, Row, Select, Update
+from sqlalchemy import Connection, Select
 from sqlalchemy.exc import DBAPIError
 
-from animus_control.storage.failures import ends_transaction, translate
+from animus_control.storage.failures import DRIVER_ERRORS, ends_transaction, translate
+from animus_control.storage.prepared import Prepared
 
 UNAUDITED: Mapping[str, str] = {
     "audit_head.checked_at": "a health check's trace; the head's place in the chain has no such exception",
@@ -47,52 +48,51 @@ class Session:
         writable: Whether the work may change anything.
     """
 
-    __slots__ = ("_connection", "_failure", "audited", "changed", "writable")
+    __slots__ = ("_connection", "_cursor", "_dialect", "_failure", "audited", "changed", "writable")
 
     def __init__(self, connection: Connection, *, writable: bool) -> None:
         self._connection = connection
+        self._cursor = connection.connection.cursor()
+        self._dialect = connection.dialect
         self._failure: Exception | None = None
         self.writable = writable
         self.changed: set[str] = set()
         self.audited = False
 
-    def all(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+    def all(self, query: Prepared, values: Mapping[str, Any]) -> list[Any]:
         """Return all rows of a query."""
+        compiled = query.on(self._dialect)
+        bound = compiled.bind(values)
         try:
-            return self._connection.execute(statement, parameters).all()
-        except DBAPIError as error:
+            self._cursor.execute(compiled.sql, bound)
+            return compiled.rows(self._cursor)
+        except DRIVER_ERRORS as error:
             raise self._failed(error) from error
 
-    def first(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Row[Any] | None:
+    def first(self, query: Prepared, values: Mapping[str, Any]) -> Any | None:
         """Return the first row of a query."""
-        try:
-            return self._connection.execute(statement, parameters).first()
-        except DBAPIError as error:
-            raise self._failed(error) from error
+        return next(iter(self.all(query, values)), None)
 
-    def change(
-        self,
-        statement: Insert | Update | Delete,
-        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-        *,
-        fact: str = "",
-    ) -> int:
+    def search(self, query: Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Return all rows of a query whose SQL depends on its values."""
+        try:
+            return self._connection.execute(query, values).all()
+        except DBAPIError as error:
+            raise self._failed(error.orig) from error
+
+    def change(self, statement: Prepared, values: Mapping[str, Any], *, fact: str = "") -> int:
         """Execute a change and return how many rows it touched.
 
         Args:
             statement: What to do.
-            parameters: Values of one row, or of many.
+            values: Its values.
             fact: What is changed; the table when empty.
         """
-        if not self.writable:
-            raise ReadOnlyError("this piece of work may only read")
-        try:
-            count = self._connection.execute(statement, parameters).rowcount
-        except DBAPIError as error:
-            raise self._failed(error) from error
-        if count:
-            self.changed.add(fact or statement.table.description)
-        return count
+        return self._change(statement, values, fact, self._cursor.execute)
+
+    def change_many(self, statement: Prepared, rows: Sequence[Mapping[str, Any]], *, fact: str = "") -> int:
+        """Execute a change once for each of many rows."""
+        return self._change(statement, rows, fact, self._cursor.executemany) if rows else 0
 
     @property
     def lost_transaction(self) -> bool:
@@ -113,6 +113,19 @@ class Session:
         if unaudited and not self.audited:
             raise UnauditedChangeError(f"changed without an audit record: {', '.join(sorted(unaudited))}")
 
-    def _failed(self, error: DBAPIError) -> Exception:
+    def _change(self, statement: Prepared, values: Any, fact: str, execute: Callable[[str, Any], object]) -> int:
+        if not self.writable:
+            raise ReadOnlyError("this piece of work may only read")
+        compiled = statement.on(self._dialect)
+        bound = compiled.bind(values) if isinstance(values, Mapping) else [compiled.bind(row) for row in values]
+        try:
+            execute(compiled.sql, bound)
+        except DRIVER_ERRORS as error:
+            raise self._failed(error) from error
+        if self._cursor.rowcount:
+            self.changed.add(fact or compiled.table)
+        return self._cursor.rowcount
+
+    def _failed(self, error: BaseException | None) -> Exception:
         self._failure = translate(error)
         return self._failure

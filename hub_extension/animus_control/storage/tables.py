@@ -53,6 +53,7 @@ METADATA = MetaData(
 SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 QUEUED = text("state = 'queued'")
 LIVE = text("state IN ('leased', 'running')")
+NOT_ENDED = text("state NOT IN ('canceled', 'failed', 'succeeded')")
 
 
 def _text(name: str, **more: Any) -> Column[str]:

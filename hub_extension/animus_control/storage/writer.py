@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from animus_control.domain.errors import AnimusError
 from animus_control.storage.audit_log import Chain
-from animus_control.storage.failures import translate
+from animus_control.storage.failures import DRIVER_ERRORS, translate
 from animus_control.storage.unit_of_work import StoredUnitOfWork
 
 T = TypeVar("T")
@@ -101,8 +101,8 @@ class Writer:
         channels: set[str] = set()
         try:
             channels = self._commit(pieces)
-        except Exception as error:
-            lost = translate(error) if isinstance(error, DBAPIError) else error
+        except Exception as error:  # whatever it was, everyone who waits is told, and the writer goes on
+            lost = translate(error) if isinstance(error, (DBAPIError, *DRIVER_ERRORS)) else error
             LOG.exception("a commit failed", exc_info=lost)
             for piece in pieces:
                 piece.error = piece.error or lost
@@ -126,18 +126,20 @@ class Writer:
 
 def _perform(piece: _Piece, connection: Connection, chain: Chain) -> set[str]:
     """Do one piece of work in a savepoint and return whom to wake."""
-    connection.exec_driver_sql("SAVEPOINT piece")
+    cursor = connection.connection.cursor()
+    cursor.execute("SAVEPOINT piece")
     uow = StoredUnitOfWork(connection, writable=True)
     try:
         piece.result = piece.work(uow)
         uow.finish(chain)
-    except Exception as error:
+    except Exception as error:  # it is the caller's, who gets it through the future
         piece.error = error
         if uow.lost_transaction:
+            connection.invalidate()  # the next transaction starts on a connection that knows nothing of this
             raise
-        connection.exec_driver_sql("ROLLBACK TO piece")
+        cursor.execute("ROLLBACK TO piece")
         return set()
     finally:
         if not uow.lost_transaction:
-            connection.exec_driver_sql("RELEASE piece")
+            cursor.execute("RELEASE piece")
     return uow.notified

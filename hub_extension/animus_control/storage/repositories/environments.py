@@ -8,13 +8,14 @@ from sqlalchemy import bindparam, update
 
 from animus_contracts.environments import Environment, EnvironmentLock, EnvironmentState
 from animus_contracts.identifiers import ProjectId
+from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.session import Session
 from animus_control.storage.tables import environment_locks, environments
 
 ENVIRONMENTS = Layout[Environment](environments, changing=("state",))
 ENVIRONMENT_LOCKS = Layout[EnvironmentLock](environment_locks)
-_SET_STATE = (
+_SET_STATE = Prepared(
     update(environments)
     .where(
         environments.c.project_id == bindparam("project"),

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
-from animus_contracts.executions import Execution, ExecutionState, Provenance
+from animus_contracts.executions import Execution, Provenance
 from animus_contracts.identifiers import ExecutionId, RunId
+from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.repositories.records import Layout
 from animus_control.storage.session import Session
 from animus_control.storage.tables import LIVE, end_events, executions, provenances
@@ -18,27 +19,27 @@ CHANGING = (
     "epoch", "state", "lease_expires_at", "started_at", "ended_at", "verdict", "cancel_requested", "last_sequence",
 )  # fmt: skip
 LAYOUT = Layout[Execution](executions, changing=CHANGING)
-_GET = LAYOUT.select().where(executions.c.execution_id == bindparam("id"))
-_OF_RUN = LAYOUT.select().where(executions.c.run_id == bindparam("run")).order_by(executions.c.attempt)
-_EXPIRED = (
+_GET = Prepared(LAYOUT.select().where(executions.c.execution_id == bindparam("id")))
+_OF_RUN = Prepared(LAYOUT.select().where(executions.c.run_id == bindparam("run")).order_by(executions.c.attempt))
+_EXPIRED = Prepared(
     LAYOUT.select()
     .where(LIVE, executions.c.lease_expires_at < bindparam("now"))
     .order_by(executions.c.lease_expires_at)
     .limit(bindparam("count"))
 )
-_SAVE = (
+_SAVE = Prepared(
     update(executions)
     .where(
         executions.c.execution_id == bindparam("id"),
         executions.c.epoch == bindparam("expected_epoch"),
-        executions.c.state.in_([ExecutionState.LEASED, ExecutionState.RUNNING]),
+        LIVE,
     )
     .values({name: bindparam(f"new_{name}") for name in CHANGING})
 )
-_PROVENANCE = select(provenances.c.document).where(provenances.c.execution_id == bindparam("id"))
-_END_EVENT = select(end_events.c.event_id).where(end_events.c.execution_id == bindparam("id"))
-_ADD_PROVENANCE = insert(provenances)
-_ADD_END_EVENT = insert(end_events)
+_PROVENANCE = Prepared(select(provenances.c.document).where(provenances.c.execution_id == bindparam("id")))
+_END_EVENT = Prepared(select(end_events.c.event_id).where(end_events.c.execution_id == bindparam("id")))
+_ADD_PROVENANCE = adding(provenances)
+_ADD_END_EVENT = adding(end_events)
 
 
 class ExecutionTable:
@@ -64,9 +65,8 @@ class ExecutionTable:
 
     def save(self, execution: Execution, *, expected_epoch: int) -> bool:
         """Replace the mutable part if the stored epoch is the expected one and the attempt is still live."""
-        values = {f"new_{name}": value for name, value in LAYOUT.changes(execution).items()}
         key = {"id": execution.execution_id, "expected_epoch": expected_epoch}
-        return self._session.change(_SAVE, values | key) == 1
+        return self._session.change(_SAVE, LAYOUT.changes(execution) | key) == 1
 
     def expired(self, now: datetime, *, limit: int) -> list[Execution]:
         """Return live attempts whose lease ended before ``now``, the longest overdue first."""

@@ -4,20 +4,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, select
 
 from animus_control.services.ports import StoredAnswer
+from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import idempotency_keys as table
 
-_ADD = insert(table)
-_FIND = select(table.c.fingerprint, table.c.status, table.c.body, table.c.location).where(
-    table.c.scope == bindparam("in_scope"), table.c.key == bindparam("of_key")
+_ADD = adding(table)
+_FIND = Prepared(
+    select(table.c.fingerprint, table.c.status, table.c.body, table.c.location).where(
+        table.c.scope == bindparam("in_scope"), table.c.key == bindparam("of_key")
+    )
 )
-_PRUNE = delete(table).where(table.c.expires_at < bindparam("now"))
+_PRUNE = Prepared(delete(table).where(table.c.expires_at < bindparam("now")))
 
 
 class IdempotencyTable:
@@ -31,11 +33,19 @@ class IdempotencyTable:
     def find(self, scope: str, key: str) -> StoredAnswer | None:
         """Return the answer first given under the key."""
         row = self._session.first(_FIND, {"in_scope": scope, "of_key": key})
-        return None if row is None else StoredAnswer(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public way to a mapping
+        return None if row is None else StoredAnswer(**row._asdict())
 
     def add(self, scope: str, key: str, answer: StoredAnswer, *, expires_at: datetime) -> None:
         """Store an answer."""
-        row = {"scope": scope, "key": key, "expires_at": expires_at, **asdict(answer)}
+        row = {
+            "scope": scope,
+            "key": key,
+            "fingerprint": answer.fingerprint,
+            "status": answer.status,
+            "body": answer.body,
+            "location": answer.location,
+            "expires_at": expires_at,
+        }
         self._session.change(_ADD, row)
 
     def prune(self, now: datetime) -> int:

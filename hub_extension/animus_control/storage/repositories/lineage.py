@@ -35,12 +35,11 @@ class LineageTable:
 
     def add(self, edges: Sequence[LineageEdge]) -> None:
         """Store new edges."""
-        if edges:
-            self._session.change(LAYOUT.insert, [LAYOUT.row(edge) for edge in edges])
+        self._session.change_many(LAYOUT.insert, [LAYOUT.row(edge) for edge in edges])
 
     def touching(self, project_id: ProjectId, nodes: Sequence[str], *, limit: int) -> list[LineageEdge]:
         """Return at most ``limit`` edges that have one of the nodes at either end, oldest first."""
         values = {"project": project_id, "nodes": list(nodes), "count": limit}
-        rows = [row for statement in (_FROM, _TO) for row in self._session.all(statement, values)]
+        rows = [row for statement in (_FROM, _TO) for row in self._session.search(statement, values)]
         found = {row.edge_id: LAYOUT.read(row) for row in rows}
         return [found[edge_id] for edge_id in sorted(found)][:limit]

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 
 from animus_contracts.artifacts import Metric
 from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.pages import Page
 from animus_control.storage.cursors import decode_number, page_of
+from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import metrics as table
 
-_ADD = insert(table)
-_PAGE = (
+_ADD = adding(table)
+_PAGE = Prepared(
     select(table.c.document)
     .where(
         table.c.project_id == bindparam("project"),
@@ -42,8 +43,7 @@ class MetricTable:
             {"project_id": project_id, "run_id": metric.run_id, "sequence": metric.sequence, "document": metric}
             for metric in metrics
         ]
-        if rows:
-            self._session.change(_ADD, rows)
+        self._session.change_many(_ADD, rows)
 
     def page(self, project_id: ProjectId, run_id: RunId, *, limit: int, cursor: str | None) -> Page[Metric]:
         """Return a page, oldest first.

@@ -7,16 +7,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.identifiers import ProjectId
+from animus_control.storage.prepared import adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import project_objects as table
 
 BATCH = 10_000  # SQLite binds at most 32,766 values, PostgreSQL 65,535
-_ADD = insert(table)
+_ADD = adding(table)
 _SIZES = select(table.c.digest, table.c.size_bytes).where(
     table.c.project_id == bindparam("project"), table.c.digest.in_(bindparam("digests", expanding=True))
 )
@@ -42,5 +43,5 @@ class ProjectObjectTable:
         found: dict[Digest, int] = {}
         for start in range(0, len(digests), BATCH):
             values = {"project": project_id, "digests": list(digests[start : start + BATCH])}
-            found.update({row.digest: row.size_bytes for row in self._session.all(_SIZES, values)})
+            found.update({row.digest: row.size_bytes for row in self._session.search(_SIZES, values)})
         return found

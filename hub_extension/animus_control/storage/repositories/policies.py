@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, func, select, tuple_
 
 from animus_contracts.identifiers import ProjectId
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot
+from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.session import Session
 from animus_control.storage.tables import policies, policy_decisions, policy_snapshots
@@ -20,7 +21,7 @@ _LATEST = (
     .where(policies.c.project_id == bindparam("project"))
     .group_by(policies.c.name)
 )
-_NEWEST = (
+_NEWEST = Prepared(
     POLICIES.select()
     .where(policies.c.project_id == bindparam("project"), tuple_(policies.c.name, policies.c.version).in_(_LATEST))
     .order_by(policies.c.name)

@@ -12,15 +12,20 @@ from animus_contracts.identifiers import ProjectId
 from animus_contracts.pages import Page
 from animus_contracts.projects import Project
 from animus_control.storage.cursors import decode_text, page_of
+from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout
 from animus_control.storage.session import Session
 from animus_control.storage.tables import projects
 
 LAYOUT = Layout[Project](projects, changing=("description", "labels", "state", "version"))
-_GET = LAYOUT.select().where(or_(projects.c.project_id == bindparam("ref"), projects.c.name == bindparam("ref")))
+_GET = Prepared(
+    LAYOUT.select().where(or_(projects.c.project_id == bindparam("ref"), projects.c.name == bindparam("ref")))
+)
 _NAMED = LAYOUT.select().where(projects.c.project_id.in_(bindparam("ids", expanding=True))).order_by(projects.c.name)
-_UPDATE = update(projects).where(
-    projects.c.project_id == bindparam("id"), projects.c.version == bindparam("expected_version")
+_UPDATE = Prepared(
+    update(projects)
+    .where(projects.c.project_id == bindparam("id"), projects.c.version == bindparam("expected_version"))
+    .values({name: bindparam(f"new_{name}") for name in LAYOUT.changing})
 )
 
 
@@ -43,7 +48,7 @@ class ProjectTable:
 
     def named(self, project_ids: Sequence[ProjectId]) -> list[Project]:
         """Return the projects of these ids, ordered by name."""
-        return [LAYOUT.read(row) for row in self._session.all(_NAMED, {"ids": list(project_ids)})]
+        return [LAYOUT.read(row) for row in self._session.search(_NAMED, {"ids": list(project_ids)})]
 
     def page(
         self, *, limit: int, cursor: str | None, name: str | None, only: Sequence[ProjectId] | None
@@ -56,10 +61,10 @@ class ProjectTable:
             statement = statement.where(projects.c.project_id.in_(only))
         if cursor is not None:
             statement = statement.where(projects.c.name > decode_text(cursor))
-        found = [LAYOUT.read(row) for row in self._session.all(statement)]
+        found = [LAYOUT.read(row) for row in self._session.search(statement)]
         return page_of(found, [project.name for project in found], limit)
 
     def compare_and_set(self, project: Project, *, expected_version: int) -> bool:
         """Replace the mutable part if the stored version is the expected one."""
         values = {"id": project.project_id, "expected_version": expected_version}
-        return self._session.change(_UPDATE.values(LAYOUT.changes(project)), values) == 1
+        return self._session.change(_UPDATE, LAYOUT.changes(project) | values) == 1

@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Insert, Row, Select, Table, bindparam, insert, select
+from sqlalchemy import Select, Table, bindparam, select
 
 from animus_contracts.identifiers import ProjectId
 from animus_contracts.pages import Page
 from animus_control.storage.cursors import decode_text, page_of
+from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -37,7 +38,7 @@ class Layout(Generic[T]):
         self.key = list(table.primary_key.columns)[-1].name
         self.changing = changing
         self._fields = [column.name for column in table.columns if column.name != "document"]
-        self.insert: Insert = insert(table)
+        self.insert = adding(table)
         self._columns = [table.c[name] for name in (self.key, "document", *changing)]
         self.find = lru_cache(self._find)
         self.page = lru_cache(self._page)
@@ -47,7 +48,7 @@ class Layout(Generic[T]):
         values = {name: getattr(record, name) for name in self._fields if name not in extra}
         return {**values, **extra, "document": record}
 
-    def read(self, row: Row[Any]) -> T:
+    def read(self, row: Any) -> T:
         """Return the record of a row."""
         record: T = row.document
         if not self.changing:
@@ -59,21 +60,21 @@ class Layout(Generic[T]):
         return select(*self._columns)
 
     def changes(self, record: T) -> dict[str, Any]:
-        """Return the fields that may have changed."""
-        return {name: getattr(record, name) for name in self.changing}
+        """Return the fields that may have changed, each as ``new_<field>``."""
+        return {f"new_{name}": getattr(record, name) for name in self.changing}
 
     def _where(self, fields: tuple[str, ...]) -> Select[Any]:
         columns = [self.table.c[name] for name in ("project_id", *fields)]
         return self.select().where(*[column == bindparam(column.name) for column in columns])
 
-    def _find(self, fields: tuple[str, ...]) -> Select[Any]:
+    def _find(self, fields: tuple[str, ...]) -> Prepared:
         order = [self.table.c[name] for name in (*VERSIONS, self.key) if name in self.table.c]
-        return self._where(fields).order_by(*[column.desc() for column in order]).limit(1)
+        return Prepared(self._where(fields).order_by(*[column.desc() for column in order]).limit(1))
 
-    def _page(self, fields: tuple[str, ...], *, after: bool) -> Select[Any]:
+    def _page(self, fields: tuple[str, ...], *, after: bool) -> Prepared:
         key = self.table.c[self.key]
         statement = self._where(fields).order_by(key.desc()).limit(bindparam("count"))
-        return statement.where(key < bindparam("after")) if after else statement
+        return Prepared(statement.where(key < bindparam("after")) if after else statement)
 
 
 class ReadableTable(Generic[T]):

@@ -5,32 +5,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select
+from sqlalchemy import and_, bindparam, delete, false, func, or_, select
 
 from animus_contracts.identifiers import BindingId, ProjectId
 from animus_contracts.projects import Role, RoleBinding, SubjectType
+from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, ReadableTable
 from animus_control.storage.session import Session
 from animus_control.storage.tables import role_bindings as table
 
 LAYOUT = Layout[RoleBinding](table)
-_REPLACE = delete(table).where(
-    table.c.project_id == bindparam("project"),
-    table.c.subject_type == bindparam("type"),
-    table.c.subject == bindparam("name"),
-)
-_DELETE = delete(table).where(table.c.project_id == bindparam("project"), table.c.binding_id == bindparam("id"))
-_OF_SUBJECTS = LAYOUT.select().where(
-    or_(
-        *[
-            and_(table.c.subject_type == kind.value, table.c.subject.in_(bindparam(kind.value, expanding=True)))
-            for kind in SubjectType
-        ]
+_REPLACE = Prepared(
+    delete(table).where(
+        table.c.project_id == bindparam("project"),
+        table.c.subject_type == bindparam("type"),
+        table.c.subject == bindparam("name"),
     )
 )
-_OF_SUBJECTS_IN_PROJECT = _OF_SUBJECTS.where(table.c.project_id == bindparam("project"))
-_COUNT_ADMINS = select(func.count()).where(table.c.project_id == bindparam("project"), table.c.role == Role.ADMIN.value)
+_DELETE = Prepared(
+    delete(table).where(table.c.project_id == bindparam("project"), table.c.binding_id == bindparam("id"))
+)
+_COUNT_ADMINS = Prepared(
+    select(func.count()).where(table.c.project_id == bindparam("project"), table.c.role == Role.ADMIN.value)
+)
+
+
+@lru_cache
+def _of_subjects(counts: tuple[int, ...], *, in_project: bool) -> Prepared:
+    """Prepare the query for so many subjects of each type; callers differ little in how many groups they have."""
+    conditions = [
+        and_(
+            table.c.subject_type == kind.value,
+            table.c.subject.in_([bindparam(f"{kind.value}_{number}") for number in range(count)]),
+        )
+        for kind, count in zip(SubjectType, counts, strict=True)
+        if count
+    ]
+    query = LAYOUT.select().where(or_(false(), *conditions))
+    return Prepared(query.where(table.c.project_id == bindparam("project")) if in_project else query)
 
 
 class RoleBindingTable(ReadableTable[RoleBinding]):
@@ -55,13 +69,14 @@ class RoleBindingTable(ReadableTable[RoleBinding]):
         self, subjects: Sequence[tuple[str, str]], *, project_id: ProjectId | None = None
     ) -> list[RoleBinding]:
         """Return all bindings of these (type, subject) pairs."""
+        named = [[subject for of, subject in subjects if of == kind] for kind in SubjectType]
         values: dict[str, object] = {
-            kind.value: [subject for of, subject in subjects if of == kind] for kind in SubjectType
+            f"{kind.value}_{number}": subject
+            for kind, of_kind in zip(SubjectType, named, strict=True)
+            for number, subject in enumerate(of_kind)
         }
-        if project_id is None:
-            return [LAYOUT.read(row) for row in self._session.all(_OF_SUBJECTS, values)]
-        rows = self._session.all(_OF_SUBJECTS_IN_PROJECT, {**values, "project": project_id})
-        return [LAYOUT.read(row) for row in rows]
+        query = _of_subjects(tuple(map(len, named)), in_project=project_id is not None)
+        return [LAYOUT.read(row) for row in self._session.all(query, {**values, "project": project_id})]
 
     def count_admins(self, project_id: ProjectId) -> int:
         """Return how many bindings make an administrator."""

@@ -9,20 +9,21 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, insert, select
+from sqlalchemy import bindparam, select
 
 from animus_contracts.executions import RunEvent
 from animus_contracts.identifiers import ProjectId, RunId
+from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import run_events as table
 
-_ADD = insert(table)
+_ADD = adding(table, "event_id")
 
 
 @lru_cache
-def _after(fields: tuple[str, ...]) -> Select[Any]:
+def _after(fields: tuple[str, ...]) -> Prepared:
     columns = [table.c.event_id, table.c.run_id, table.c.type, table.c.at, table.c.data]
-    return (
+    return Prepared(
         select(*columns)
         .where(table.c.event_id > bindparam("after"), *[table.c[name] == bindparam(name) for name in fields])
         .order_by(table.c.event_id)
@@ -51,4 +52,4 @@ class RunEventTable:
         wanted = {name: value for name, value in asked.items() if value is not None}
         values = {**wanted, "after": event_id, "count": limit}
         rows = self._session.all(_after(tuple(wanted)), values)
-        return [RunEvent(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public way to a mapping
+        return [RunEvent(**row._asdict()) for row in rows]

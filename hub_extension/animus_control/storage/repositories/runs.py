@@ -16,12 +16,13 @@ from sqlalchemy import bindparam, func, select, update
 
 from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.plans import Plan
-from animus_contracts.runs import TERMINAL_STATES, Progress, Run, RunClass, RunState
+from animus_contracts.runs import Progress, Run, RunClass, RunState
+from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS
 from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS
 from animus_control.storage.repositories.records import Layout, ReadableTable
 from animus_control.storage.session import Session
-from animus_control.storage.tables import QUEUED, plans, runs
+from animus_control.storage.tables import NOT_ENDED, QUEUED, plans, runs
 
 CHANGING = (
     "state", "version", "attempt", "epoch", "limitations", "progress", "queued_at", "started_at", "finished_at",
@@ -29,30 +30,28 @@ CHANGING = (
 )  # fmt: skip
 LAYOUT = Layout[Run](runs, changing=CHANGING)
 PLANS = Layout[Plan](plans)
-_PLAN = PLANS.select().where(plans.c.run_id == bindparam("run"))
-_UPDATE = (
+_PLAN = Prepared(PLANS.select().where(plans.c.run_id == bindparam("run")))
+_UPDATE = Prepared(
     update(runs)
     .where(
         runs.c.project_id == bindparam("project"),
         runs.c.run_id == bindparam("run"),
         runs.c.version == bindparam("expected_version"),
-        runs.c.state.not_in(sorted(TERMINAL_STATES)),
+        NOT_ENDED,
     )
     .values({name: bindparam(f"new_{name}") for name in CHANGING})
 )
-_PROGRESS = (
-    update(runs)
-    .where(runs.c.run_id == bindparam("run"), runs.c.state.not_in(sorted(TERMINAL_STATES)))
-    .values(progress=bindparam("new_progress"))
+_PROGRESS = Prepared(
+    update(runs).where(runs.c.run_id == bindparam("run"), NOT_ENDED).values(progress=bindparam("new_progress"))
 )
-_NEXT = (
+_NEXT = Prepared(
     LAYOUT.select()
     # QUEUED is the very text of the index's condition: a bound value would not let the database use it.
     .where(QUEUED, runs.c.platform == bindparam("platform"), runs.c.run_class == bindparam("run_class"))
     .order_by(runs.c.queued_at, runs.c.run_id)
     .limit(1)
 )
-_COUNT = select(runs.c.state, func.count().label("runs")).group_by(runs.c.state)
+_COUNT = Prepared(select(runs.c.state, func.count().label("runs")).group_by(runs.c.state))
 
 
 class RunTable(ReadableTable[Run]):
@@ -81,9 +80,8 @@ class RunTable(ReadableTable[Run]):
 
     def compare_and_set(self, run: Run, *, expected_version: int) -> bool:
         """Replace the mutable part if the stored version is the expected one and the stored state is not terminal."""
-        values: dict[str, Any] = {f"new_{name}": value for name, value in LAYOUT.changes(run).items()}
         key = {"project": run.project_id, "run": run.run_id, "expected_version": expected_version}
-        return self._session.change(_UPDATE, values | key) == 1
+        return self._session.change(_UPDATE, LAYOUT.changes(run) | key) == 1
 
     def set_progress(self, run_id: RunId, progress: Progress) -> None:
         """Store how far a run is; a run that has ended stays as it is."""
@@ -98,7 +96,7 @@ class RunTable(ReadableTable[Run]):
 
     def count_by_state(self) -> Mapping[RunState, int]:
         """Return how many runs are in each state that has any."""
-        return {row.state: row.runs for row in self._session.all(_COUNT)}
+        return {row.state: row.runs for row in self._session.all(_COUNT, {})}
 
     def _restored(self, plan: Plan) -> Plan:
         lock = self._record(ENVIRONMENT_LOCKS, plan.project_id, plan.environment.lock_id)

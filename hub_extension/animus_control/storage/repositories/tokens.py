@@ -7,19 +7,23 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from animus_contracts.identifiers import ExecutionId
 from animus_control.services.ports import StoredToken
+from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import tokens
 
-_ADD = insert(tokens)
-_FIND = select(tokens).where(tokens.c.token_hash == bindparam("hash"))
-_EXTEND = update(tokens).where(tokens.c.execution_id == bindparam("execution")).values(expires_at=bindparam("until"))
+_ADD = adding(tokens)
+_FIND = Prepared(select(tokens).where(tokens.c.token_hash == bindparam("hash")))
+_EXTEND = Prepared(
+    update(tokens).where(tokens.c.execution_id == bindparam("execution")).values(expires_at=bindparam("until"))
+)
 _REVOKE = delete(tokens).where(tokens.c.execution_id == bindparam("execution"))
-_REVOKE_KIND = _REVOKE.where(tokens.c.kind == bindparam("of_kind"))
-_REVOKE_HASH = delete(tokens).where(tokens.c.token_hash == bindparam("hash"))
+_REVOKE_ALL = Prepared(_REVOKE)
+_REVOKE_KIND = Prepared(_REVOKE.where(tokens.c.kind == bindparam("of_kind")))
+_REVOKE_HASH = Prepared(delete(tokens).where(tokens.c.token_hash == bindparam("hash")))
 
 
 class TokenTable:
@@ -37,7 +41,7 @@ class TokenTable:
     def find(self, token_hash: str) -> StoredToken | None:
         """Return the claims of a token."""
         row = self._session.first(_FIND, {"hash": token_hash})
-        return None if row is None else StoredToken(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public way to a mapping
+        return None if row is None else StoredToken(**row._asdict())
 
     def extend(self, execution_id: ExecutionId, *, expires_at: datetime) -> None:
         """Let the attempt's tokens live until then."""
@@ -46,7 +50,7 @@ class TokenTable:
     def revoke(self, execution_id: ExecutionId, *, kind: str | None = None) -> None:
         """End the attempt's tokens, all or those of one kind."""
         if kind is None:
-            self._session.change(_REVOKE, {"execution": execution_id})
+            self._session.change(_REVOKE_ALL, {"execution": execution_id})
         else:
             self._session.change(_REVOKE_KIND, {"execution": execution_id, "of_kind": kind})
 
