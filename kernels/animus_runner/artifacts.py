@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.digests import Digest
-from animus_contracts.runs import FailureReason
+from animus_contracts.runs import Failure, FailureReason
 from animus_runner.channel import RefusedRequestError
 from animus_runner.control_plane import patiently
 from animus_runner.exits import FailedError
@@ -123,23 +123,16 @@ def open_beneath(folder: Path, parts: tuple[str, ...]) -> BinaryIO:
     return os.fdopen(found, "rb")
 
 
-def collect_outputs(folder: Path, declared: list[str]) -> list[Produced]:
+def collect_outputs(folder: Path) -> list[Produced]:
     """Find every regular file in the outputs folder.
 
     Raises:
-        FailedError: As user code, when a declared output is not there or there are too many files.
+        FailedError: As user code, when there are too many.
     """
     found = [
         Produced(name=path.relative_to(folder).as_posix(), kind=ArtifactKind.OUTPUT, path=path)
         for path in _regular_files(folder)
     ]
-    if missing := sorted(set(declared) - {produced.name for produced in found}):
-        raise FailedError(
-            FailureReason.USER_CODE,
-            f"The notebook ended, but did not write the declared output {missing[0]!r}.",
-            detail=f"Missing: {', '.join(missing)}. Written: {', '.join(entry.name for entry in found) or 'nothing'}.",
-            remedy="Write the file to animus.outputs, or do not declare it.",
-        )
     if len(found) > MAX_ARTIFACTS:
         raise FailedError(
             FailureReason.USER_CODE,
@@ -147,6 +140,20 @@ def collect_outputs(folder: Path, declared: list[str]) -> list[Produced]:
             remedy="Pack the files into an archive.",
         )
     return found
+
+
+def undelivered(declared: list[str], outputs: list[Produced]) -> Failure | None:
+    """Say which declared output is not there, or None when all are."""
+    written = {produced.name for produced in outputs}
+    missing = sorted(set(declared) - written)
+    if not missing:
+        return None
+    return Failure(
+        reason=FailureReason.USER_CODE,
+        summary=f"The notebook ended, but did not write the declared output {missing[0]!r}.",
+        detail=f"Missing: {', '.join(missing)}. Written: {', '.join(sorted(written)) or 'nothing'}.",
+        remedy="Write the file to animus.outputs, or do not declare it.",
+    )
 
 
 def distinct(outputs: list[Produced], logged: list[Produced]) -> list[Produced]:

@@ -31,7 +31,7 @@ import msgspec
 
 from animus_contracts.assignments import RunnerReady, SupervisorExited, SupervisorMessage, SupervisorStarted
 from animus_runner import supervisor
-from animus_runner.sandbox import available
+from animus_runner.kernels import available
 
 PR_SET_PDEATHSIG = 1
 
@@ -103,10 +103,12 @@ class _Parent:
             os.setsid()
             die_with_parent()
             self._events.close()
-            for descriptor in self._handlers:
+            for descriptor in set(self._handlers) - {sys.stdin.fileno()}:
                 os.close(descriptor)
+            with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - descriptor 0 must stay taken
+                os.dup2(nothing.fileno(), sys.stdin.fileno())
             status = supervisor.serve(connection)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the edge of a process
             traceback.print_exc()  # an exception must not unwind into the parent's loop, nor be lost
         finally:
             os._exit(status)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is seen of a run while it goes on: events for the control plane, text for the log, what user code logs.
+"""Everything that is seen of a run while it goes on: events, output, and what user code logs.
 
 Output is redacted before it leaves this process; the log is kept as it came and redacted as a whole when it is
 published, so that a credential that was written in pieces is found as well.
