@@ -109,8 +109,7 @@ def show_address(hub: LocalHub, console: Console, passwords: dict[str, str]) -> 
     console.print(f"Open [bold]{hub.address}[/] and log in (the passwords are shown once and not kept):")
     for name, what in (("ann", "administers the project"), ("ed", "edits and runs"), ("vic", "looks")):
         console.print(f"  {name:4} {passwords[name]}  {what}")
-    console.print("Then open the project [bold]demo[/], open train.ipynb, and run in a cell:")
-    console.print(f"  [cyan]{scenes.RUN_LINE}[/]", soft_wrap=True)
+    console.print("Then open the project [bold]demo[/] and, in JupyterLab, [bold]first-session.ipynb[/].")
     console.print("[dim]make demo-down stops everything and removes its data.[/]")
 
 

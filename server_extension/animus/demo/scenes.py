@@ -23,7 +23,7 @@ PROJECT = "demo"
 ENVIRONMENT = "science"
 TRAINING, TESTING, MODEL = "breast-cancer-train", "breast-cancer-test", "breast-cancer-model"
 GOOD_ACCURACY = 0.9
-RUN_LINE = f"%animus run train.ipynb -p trees=60 -p depth=2 --dataset train={TRAINING}"
+RUN_LINE = f"%animus run train.ipynb -p depth=2 -p trees=60 --dataset train={TRAINING}"
 
 
 def make_project(ann: Shell) -> None:
@@ -121,9 +121,9 @@ def be_refused(ed: Shell, vic: Shell) -> None:
 def run_from_notebook(ed: Shell) -> None:
     """A cell of a notebook in the workspace submits a run, and shows it."""
     workspace = ed.person.workspace(PROJECT)
-    ed.console.print(f"\n[bold]{ed.person.name}[/] [dim]in a cell of train.ipynb:[/] [cyan]{RUN_LINE}[/]")
+    ed.console.print(f"\n[bold]{ed.person.name}[/] [dim]in a cell of first-session.ipynb:[/] [cyan]{RUN_LINE}[/]")
     before = newest(ed)
-    shown = execute(ed.person, workspace, f"{PROJECT}/train.ipynb", RUN_LINE)
+    shown = execute(ed.person, workspace, f"{PROJECT}/first-session.ipynb", RUN_LINE)
     expect(not shown.error and (shown.displays or shown.text), f"the cell shows {shown}")
     run = newest(ed)
     expect(run.run_id != before.run_id, f"the cell has submitted nothing; it shows {shown}")
