@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 
 from tests.architecture.source_trees import Module, SourceTree
 from tests.architecture.trusted_zone import imports_of
@@ -28,7 +29,10 @@ STANDALONE = {
     "server_extension/animus/inside.py": frozenset[str](),
     "server_extension/animus/quiet.py": frozenset[str](),
     "kernels/animus_runner/kernel_parent.py": frozenset({"IPython", "ipykernel"}),
+    "kernels/animus_runner/kernel_process.py": frozenset({"IPython", "ipykernel"}),
+    "kernels/animus_runner/limits.py": frozenset[str](),
     "kernels/animus_runner/sandbox.py": frozenset[str](),
+    "kernels/animus_runner/warden.py": frozenset[str](),
 }
 """What reaches the kernel's own environment, where nothing of ours is installed, and what each file may rely on there.
 Imports inside functions count too; those for the type checker do not."""
@@ -59,9 +63,18 @@ def heavy_imports(tree: SourceTree) -> list[str]:
         module.at(node, f"{name} is not there where this file runs")
         for module in tree.modules()
         if module.place in STANDALONE
-        for node, name in imports_of(module)
+        for node, name in _expanded(module)
         if not _is_there(module, name) and node not in _for_the_type_checker(module)
     ]
+
+
+def _expanded(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Yield imports with ``from package import module`` told as ``package.module``, for the file's own package."""
+    for node, name in imports_of(module):
+        if isinstance(node, ast.ImportFrom) and name == module.package:
+            yield from ((node, f"{name}.{alias.name}") for alias in node.names)
+        else:
+            yield node, name
 
 
 def _is_there(module: Module, name: str) -> bool:

@@ -52,14 +52,14 @@ def test_nullable_parameter_accepts_null(kind: ParameterType) -> None:
     ("value", "is_accepted"),
     [(1, True), (10, True), (5.5, True), (0, False), (11, False), (10.000001, False), (0.999999, False)],
 )
-def test_range_includes_its_ends(value: float, is_accepted: bool) -> None:  # noqa: FBT001 - a row of a table
+def test_range_includes_its_ends(value: float, is_accepted: bool) -> None:
     fault = value_fault(Parameter(name="p", type=ParameterType.NUMBER, minimum=1, maximum=10), value)
 
     assert (fault is None) == is_accepted
 
 
 @pytest.mark.parametrize(("value", "is_accepted"), [("gini", True), ("Gini", False), ("", False)])
-def test_only_a_declared_choice_is_accepted(value: str, is_accepted: bool) -> None:  # noqa: FBT001 - a row of a table
+def test_only_a_declared_choice_is_accepted(value: str, is_accepted: bool) -> None:
     parameter = Parameter(name="p", type=ParameterType.STRING, choices=["gini", "entropy"])
 
     assert (value_fault(parameter, value) is None) == is_accepted
