@@ -37,10 +37,10 @@ from animus_contracts.executions import (
     RunCredentials,
     StartExecution,
 )
-from animus_contracts.identifiers import ExecutionId
-from animus_contracts.plans import Plan, plan_digest
+from animus_contracts.plans import Plan
 from animus_contracts.problems import CODES, Problem
 from animus_contracts.runs import RunState
+from tests.fakes.plans import a_lease
 
 EXECUTOR_TOKEN = "ae_fake-executor-token-0123456789"
 
@@ -127,20 +127,8 @@ class ControlPlaneSimulator:
 
     def grant(self, plan: Plan) -> Attempt:
         """Make the attempt a lease is about."""
-        execution = ExecutionId(f"00000000-0000-7000-8000-{secrets.token_hex(6)}")
-        lease = Lease(
-            execution_id=execution,
-            run_id=plan.run_id,
-            project_id=plan.project_id,
-            attempt=1,
-            epoch=1,
-            lease_seconds=self.lease_seconds,
-            heartbeat_seconds=self.heartbeat_seconds,
-            dispatch_token=f"ad_{secrets.token_urlsafe(24)}",
-            plan_digest=plan_digest(plan),
-            plan=plan,
-        )
-        self.attempts[execution] = attempt = Attempt(lease=lease)
+        lease = a_lease(plan, lease_seconds=self.lease_seconds, heartbeat_seconds=self.heartbeat_seconds)
+        self.attempts[lease.execution_id] = attempt = Attempt(lease=lease)
         return attempt
 
     def answer(self, endpoint: Endpoint, names: dict[str, str], token: str, body: bytes) -> bytes:
@@ -203,7 +191,7 @@ class ControlPlaneSimulator:
         attempt.done.set()
         return ExecutionEnded(state=RunState(message.verdict), duplicate=duplicate)
 
-    def _require(self, fact: bool, code: str) -> None:  # noqa: FBT001 - reads as a sentence
+    def _require(self, fact: bool, code: str) -> None:
         if not fact:
             raise RefusalError(code)
 

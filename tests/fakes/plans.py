@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Plans for tests: valid ones, of which a test changes what it is about."""
+"""Plans and leases for tests: valid ones, of which a test changes what it is about."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Resources, env_hash
-from animus_contracts.identifiers import LockId, ProjectId, RunId
+from animus_contracts.executions import Lease
+from animus_contracts.identifiers import ExecutionId, LockId, ProjectId, RunId
 from animus_contracts.parameters import schema_digest
-from animus_contracts.plans import Plan, PlannedEnvironment
+from animus_contracts.plans import Plan, PlannedEnvironment, plan_digest
 from animus_contracts.runs import CodeRef, RunClass
 
 REQUIREMENTS = f"ipykernel==7.1.0 --hash=sha256:{'0' * 64}\n"
@@ -46,3 +47,21 @@ def a_plan(**changes: Any) -> Plan:
         "spec_hash": Digest("sha256:" + "1" * 64),
     }
     return Plan(**(fields | changes))
+
+
+def a_lease(plan: Plan | None = None, **changes: Any) -> Lease:
+    """Build a lease of an attempt of its own."""
+    plan = plan or a_plan()
+    fields: dict[str, Any] = {
+        "execution_id": ExecutionId(f"00000000-0000-7000-8000-{secrets.token_hex(6)}"),
+        "run_id": plan.run_id,
+        "project_id": plan.project_id,
+        "attempt": 1,
+        "epoch": 1,
+        "lease_seconds": 30.0,
+        "heartbeat_seconds": 5.0,
+        "dispatch_token": f"ad_{secrets.token_urlsafe(24)}",
+        "plan_digest": plan_digest(plan),
+        "plan": plan,
+    }
+    return Lease(**(fields | changes))

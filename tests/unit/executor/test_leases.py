@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A lease lives as long as heartbeats are answered, and its loss is noticed before anybody else can have the run."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from animus_contracts.executions import Heartbeat, HeartbeatReply, Lease
+from animus_executor.control_plane import ProtocolError, RefusedError, StaleError, UnreachableError
+from animus_executor.leases import Keeper
+from tests.fakes.plans import a_lease
+
+
+class Heart:
+    """Answers heartbeats as it is told."""
+
+    def __init__(self) -> None:
+        self.error: ProtocolError | None = None
+        self.cancel = False
+        self.beats: list[Heartbeat] = []
+
+    def heartbeat(self, execution_id: str, message: Heartbeat, *, patience: float) -> HeartbeatReply:
+        assert execution_id
+        assert patience > 0
+        self.beats.append(message)
+        if self.error:
+            raise self.error
+        return HeartbeatReply(lease_seconds=0.4, token_expires_in_seconds=1.0, cancel=self.cancel)
+
+
+class Watched:
+    """A keeper and what it said."""
+
+    def __init__(self, heart: Heart, lease_seconds: float = 0.4) -> None:
+        self.canceled, self.lost = threading.Event(), threading.Event()
+        self.cancellations = 0
+        lease = a_lease(heartbeat_seconds=0.05, lease_seconds=lease_seconds)
+        self.keeper = a_keeper(lease, heart, self)
+
+    def cancel(self) -> None:
+        self.cancellations += 1
+        self.canceled.set()
+
+
+def a_keeper(lease: Lease, heart: Heart, watched: Watched) -> Keeper:
+    return Keeper(
+        lease,
+        asked_at=time.monotonic(),
+        control_plane=heart,
+        on_cancel=watched.cancel,
+        on_lost=watched.lost.set,
+    )
+
+
+@pytest.fixture
+def heart() -> Heart:
+    return Heart()
+
+
+def test_answered_heartbeats_keep_a_lease_beyond_its_first_term(heart: Heart) -> None:
+    watched = Watched(heart)
+    with watched.keeper:
+        assert not watched.lost.wait(0.8)
+        assert not watched.keeper.is_lost
+    assert len(heart.beats) > 8
+    assert {beat.epoch for beat in heart.beats} == {1}
+
+
+def test_a_lease_without_answers_is_lost_when_its_term_ends_and_not_before(heart: Heart) -> None:
+    heart.error = UnreachableError("away")
+    watched = Watched(heart)
+    started = time.monotonic()
+    with watched.keeper:
+        assert watched.lost.wait(2.0)
+    assert 0.35 < time.monotonic() - started < 0.6
+    assert watched.keeper.is_lost
+
+
+def test_a_control_plane_that_comes_back_in_time_keeps_the_lease(heart: Heart) -> None:
+    heart.error = UnreachableError("away")
+    watched = Watched(heart)
+    with watched.keeper:
+        assert not watched.lost.wait(0.2)
+        heart.error = None
+        assert not watched.lost.wait(0.6)
+
+
+@pytest.mark.parametrize("error", [StaleError("stale_epoch"), RefusedError("unauthenticated")])
+def test_a_refused_heartbeat_loses_the_lease_at_once_and_for_good(heart: Heart, error: ProtocolError) -> None:
+    heart.error = error
+    watched = Watched(heart, lease_seconds=60.0)
+    with watched.keeper:
+        assert watched.lost.wait(1.0)
+        heart.error = None
+        assert watched.keeper.is_lost
+    assert len(heart.beats) == 1
+
+
+def test_a_wish_to_cancel_is_passed_on_once(heart: Heart) -> None:
+    heart.cancel = True
+    watched = Watched(heart)
+    with watched.keeper:
+        assert watched.canceled.wait(1.0)
+        time.sleep(0.2)
+    assert watched.cancellations == 1
+
+
+def test_a_lease_counts_from_before_it_was_asked_for(heart: Heart) -> None:
+    lease = a_lease(lease_seconds=5.0)
+    asked_at = time.monotonic() - 6.0
+    lost = threading.Event()
+    keeper = Keeper(lease, asked_at=asked_at, control_plane=heart, on_cancel=lost.clear, on_lost=lost.set)
+    assert keeper.is_lost
+    with keeper:
+        assert lost.wait(1.0)
+    assert heart.beats == []
