@@ -49,6 +49,7 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._page = client.session.page_of(client.project, run.run_id)
         self._lock = threading.Lock()
         self._changed = threading.Event()
+        self._followed = threading.Event()
         self._over = threading.Event()
         self._artifacts: list[Artifact] = []
         self._header = ipywidgets.HTML()
@@ -101,16 +102,17 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._say(f"animus: {error}")
         finally:
             self._release()
-            self._over.set()
+            self._followed.set()
             self._changed.set()
 
     def _repaint(self) -> None:
-        while not self._over.is_set():
+        while not self._followed.is_set():
             self._changed.wait(TICK_SECONDS)
             self._changed.clear()
             self._paint()
             time.sleep(PAUSE_SECONDS)
         self._paint()
+        self._over.set()
 
     def _paint(self) -> None:
         now = datetime.now(UTC)
