@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver reports becomes one of four things, and nothing of a driver leaves this package.
+"""What a driver reports becomes one of five things, and nothing of a driver leaves this package.
 
 | seen | raised |
 |---|---|
 | a uniqueness rule | ``AlreadyExistsError`` with the rule's name |
 | a CHECK, a reference or a guard | :class:`RuleBrokenError`, a programming mistake |
+| a value outside the column's range, such as NUL in text | ``InvalidError("invalid_request")`` |
 | no room | ``AnimusError("storage_full")`` |
 | locked, lost, anything else | ``AnimusError("service_unavailable")`` |
 
@@ -21,7 +22,7 @@ from sqlalchemy import Table, UniqueConstraint
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from animus_control.domain.errors import AnimusError
+from animus_control.domain.errors import AnimusError, InvalidError
 from animus_control.services.ports import AlreadyExistsError
 from animus_control.storage.tables import METADATA
 
@@ -31,7 +32,8 @@ NOT_UNIQUE = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLIT
 
 
 DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
-BROKEN_RULES = (sqlite3.IntegrityError, psycopg.IntegrityError, sqlite3.DataError, psycopg.DataError)
+BROKEN_RULES = (sqlite3.IntegrityError, psycopg.IntegrityError)
+UNSTORABLE = (sqlite3.DataError, psycopg.DataError)
 
 
 class RuleBrokenError(RuntimeError):
@@ -46,6 +48,8 @@ def translate(error: BaseException | None) -> Exception:
         return AnimusError("service_unavailable", "all connections to the database are in use")
     if is_full(error):
         return AnimusError("storage_full", "the database has no room left")
+    if isinstance(error, UNSTORABLE):
+        return InvalidError("invalid_request", "the request holds a value that cannot be stored")
     if isinstance(error, BROKEN_RULES) or getattr(error, "sqlstate", None) == GUARD:
         rule = _unique_rule(error)
         return AlreadyExistsError(rule) if rule else RuleBrokenError(str(error).splitlines()[0])
@@ -54,7 +58,7 @@ def translate(error: BaseException | None) -> Exception:
 
 def ends_transaction(error: Exception) -> bool:
     """Tell whether an error of :func:`translate` has taken everything in the transaction with it."""
-    return isinstance(error, AnimusError)
+    return isinstance(error, AnimusError) and not isinstance(error, InvalidError)
 
 
 def is_full(cause: BaseException | None) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterable
 
@@ -19,6 +21,7 @@ from sqlalchemy import Connection, Engine, text
 LOG = logging.getLogger(__name__)
 TOPIC = "animus"
 MEND_SECONDS = 1.0
+ALIVE_SECONDS = 15.0
 _ANNOUNCE = text("SELECT pg_notify(:topic, :payload)")
 
 
@@ -35,6 +38,7 @@ class Notifications:
         self._origin = secrets.token_hex(8)  # our own announcements come back, and were delivered already
         self._shared = engine.dialect.name == "postgresql"
         self._closing = threading.Event()
+        self._waker, self._wakened = socket.socketpair()
         self._thread: threading.Thread | None = None
         if self._shared:
             self._thread = threading.Thread(target=self._listen, args=(engine,), name="animus-listener", daemon=True)
@@ -72,8 +76,11 @@ class Notifications:
     def close(self) -> None:
         """Stop listening."""
         self._closing.set()
+        self._waker.send(b"1")
         if self._thread is not None:
             self._thread.join()
+        self._waker.close()
+        self._wakened.close()
 
     def _listen(self, engine: Engine) -> None:
         _, options = engine.dialect.create_connect_args(engine.url)
@@ -88,7 +95,9 @@ class Notifications:
 
     def _forward(self, connection: psycopg.Connection) -> None:
         while not self._closing.is_set():
-            for notification in connection.notifies(timeout=0.5):
+            for notification in connection.notifies(timeout=0):
                 origin, _, channel = notification.payload.partition(" ")
                 if origin != self._origin:
                     self.deliver([channel])
+            if not select.select([connection.fileno(), self._wakened.fileno()], [], [], ALIVE_SECONDS)[0]:
+                connection.execute("SELECT 1")  # a connection that died silently would never become readable
