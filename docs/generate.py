@@ -106,14 +106,19 @@ def run_states() -> str:
     ends = [f"    {state} --> [*]" for state in RunState if state in TERMINAL_STATES]
     diagram = "\n".join(["stateDiagram-v2", f"    [*] --> {RunState.CREATED}", *arrows, *ends])
     return (
-        f"```mermaid\n{diagram}\n```\n\n{_meanings('State', STATES)}"
-        f"\n## Why runs fail\n\n{_meanings('Reason', FAILURES)}"
+        f"```mermaid\n{diagram}\n```\n\n{explained('State', STATES)}"
+        f"\n## Why runs fail\n\n{explained('Reason', FAILURES)}"
         "\n## Limitations\n\nWhat a run cannot prove, or was not protected from. A production run refuses every one.\n"
-        f"\n{_meanings('Limitation', LIMITATIONS)}"
+        f"\n{explained('Limitation', LIMITATIONS)}"
     )
 
 
-def _meanings(head: str, meanings: Mapping[str, str]) -> str:
+def explained(head: str, meanings: Mapping[str, str]) -> str:
+    """Return a vocabulary with its meanings.
+
+    Raises:
+        SystemExit: If a word has none.
+    """
     kinds = type(next(iter(meanings)))
     if unexplained := set(kinds) - set(meanings):
         message = f"docs/meanings.py does not explain {sorted(unexplained)}"
@@ -123,7 +128,7 @@ def _meanings(head: str, meanings: Mapping[str, str]) -> str:
 
 def audit_actions() -> str:
     """Return what is audited."""
-    return _meanings("Action", ACTIONS)
+    return explained("Action", ACTIONS)
 
 
 def error_codes() -> str:

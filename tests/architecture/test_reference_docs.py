@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
-from docs.generate import built, stale_pages
+import pytest
+
+from animus.errors import UsageError
+from animus.grammar import parse
+from animus_contracts.projects import Role
+from docs.generate import built, explained, stale_pages
 from tests.architecture.source_trees import PROJECT, THIS_PROJECT, SourceTree, planted
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
@@ -64,3 +71,46 @@ def test_decisions_are_numbered_without_gaps() -> None:
     numbers = sorted(int(path.name[:4]) for path in (PROJECT / "docs" / "adr").glob("[0-9]*.md"))
 
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_word_without_a_meaning_stops_the_generator() -> None:
+    with pytest.raises(SystemExit, match="does not explain"):
+        explained("Role", {Role.ADMIN: "may do everything"})
+
+
+def told(path: Path) -> str:
+    """Return the text of a document; of a notebook the text of its cells."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return text
+    return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+
+
+def commands(tree: SourceTree) -> list[tuple[str, list[str]]]:
+    """Return the ``animus`` commands that documents show, with where they stand."""
+    return [
+        (place, shlex.split(line, comments=True))
+        for place, path in tree.files()
+        if place.endswith((".md", ".ipynb"))
+        for line in re.findall(r"^\s*(?:\$ animus|%animus) (\S.*)$", told(path), flags=re.MULTILINE)
+    ]
+
+
+COMMANDS = commands(THIS_PROJECT)
+
+
+@pytest.mark.parametrize(("place", "words"), COMMANDS, ids=[" ".join(words) for _, words in COMMANDS])
+def test_command_in_a_document_is_in_the_grammar(place: str, words: list[str]) -> None:
+    try:
+        assert parse(words).verb, place
+    except UsageError as error:
+        if error.code != "no_such_file":  # the reader has the file
+            pytest.fail(f"{place}: animus {' '.join(words)}: {error}")
+
+
+def test_command_that_does_not_exist_is_noticed(tmp_path: Path) -> None:
+    tree = planted(tmp_path, {"docs/a.md": "```\n$ animus fly home  # at once\n```\n%animus runs --limit 3\n"})
+
+    assert commands(tree) == [("docs/a.md", ["fly", "home"]), ("docs/a.md", ["runs", "--limit", "3"])]
+    with pytest.raises(UsageError):
+        parse(["fly", "home"])
