@@ -19,11 +19,13 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+from jupyter_client.kernelspec import get_kernel_spec
 
 from animus_contracts.runs import Limitation
 from animus_runner import sandbox
@@ -80,7 +82,7 @@ def available() -> list[Limitation]:
 
 
 @contextlib.contextmanager
-def own_parent(python: str) -> Any:
+def own_parent(python: str) -> Iterator[str]:
     """Start a kernel parent that ends with the block; yields the path of its socket."""
     with tempfile.TemporaryDirectory(prefix="animus-parent-") as folder:
         address = f"{folder}/socket"
@@ -98,6 +100,22 @@ def own_parent(python: str) -> Any:
                 yield address
             finally:
                 process.stdin.close()
+
+
+def plain_request(kernel_name: str) -> tuple[str, dict[str, Any]]:
+    """Return the interpreter of a kernelspec, and the request for an unconfined kernel in the current folder."""
+    spec = get_kernel_spec(kernel_name)
+    unlimited = {"memory": 1 << 50, "file_size": 1 << 50, "processes": 1 << 20}
+    request = {
+        "folder": os.getcwd(),  # noqa: PTH109
+        "environment": dict(os.environ) | spec.env,
+        "support": [],
+        "log": os.devnull,
+        "view": None,
+        "limits": unlimited,
+        "seed": None,
+    }
+    return spec.argv[0], request
 
 
 class Kernel:

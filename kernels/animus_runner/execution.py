@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Execute one notebook in a sandboxed kernel of its environment, and say truthfully how it went.
+
+papermill's own code prepares the notebook, records its progress and marks its errors; the engine is ours
+(:mod:`animus_runner.engine`). Whatever happens, the output notebook holds all that was seen, and the kernel and
+everything it started are gone when :func:`execute` returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from nbformat import NotebookNode
+from papermill.engines import papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import prepare_notebook_metadata, raise_for_execution_errors, remove_error_markers
+
+from animus_contracts.executions import Verdict
+from animus_contracts.runs import Failure
+from animus_runner import failures, injection, notebook_files
+from animus_runner.cells import StoppedError
+from animus_runner.engine import Observer, Session
+from animus_runner.exits import FailedError
+from animus_runner.failures import Place
+from animus_runner.kernels import Kernel, KernelDiedError, KernelEnd
+from animus_runner.limits import MIB
+from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
+
+LOG_BYTES = 4096
+
+
+def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancellation) -> Outcome:
+    """Execute a notebook.
+
+    Args:
+        assignment: What to execute, with what, where.
+        observer: Takes every event as it happens, in order, from this thread; ``sequence`` is 0.
+        canceled: Ends the run gently when requested: the cell is interrupted, then the kernel is killed.
+
+    Returns:
+        How it went. The executed notebook is at ``assignment.output`` unless the notebook could not be read.
+    """
+    started = time.monotonic()
+    try:
+        notebook = notebook_files.load(assignment.notebook)
+        origins = {id(cell): index for index, cell in enumerate(notebook.cells)}
+        injection.verify_parameters(notebook, assignment.parameters, assignment.parameters_schema_digest)
+        kernel = Kernel(assignment.kernel_parent, assignment.kernel_request())
+    except FailedError as error:
+        return _outcome(assignment, None, error.failure)
+    except KernelDiedError as error:
+        return _outcome(assignment, None, _of_end(error.end, None, assignment))
+    injection.inject(notebook, assignment.parameters)
+    prepare_notebook_metadata(notebook, assignment.notebook.name, assignment.notebook.name)
+    remove_error_markers(notebook)
+    with kernel:
+        session = Session(
+            kernel=kernel,
+            observer=observer,
+            canceled=canceled.fileno(),
+            deadline=started + assignment.resources.wall_seconds,
+            origins=origins,
+        )
+        failure, is_canceled = _run(notebook, session, assignment)
+        return _outcome(assignment, kernel, failure, is_canceled=is_canceled)
+
+
+def _run(notebook: NotebookNode, session: Session, assignment: NotebookAssignment) -> tuple[Failure | None, bool]:
+    """Run the engine; return why it failed, and whether it was canceled."""
+    memory = assignment.resources.memory_mib * MIB
+    failure, is_canceled = None, False
+    try:
+        papermill_engines.execute_notebook_with_engine(
+            "animus", notebook, kernel_name="python3", output_path=str(assignment.output), session=session
+        )
+        if session.failed:
+            failure = failures.of_reply(session.failed, session.place or Place(), memory)
+    except KernelDiedError as error:
+        failure = _of_end(error.end, session.place, assignment)
+    except StoppedError as stop:
+        is_canceled = not stop.is_timeout
+        failure = failures.of_timeout(session.place, assignment.resources.wall_seconds) if stop.is_timeout else None
+    with contextlib.suppress(PapermillExecutionError):  # it writes its markers into the notebook; we have the reason
+        raise_for_execution_errors(notebook, str(assignment.output))
+    return failure, is_canceled
+
+
+def _of_end(end: KernelEnd, place: Place | None, assignment: NotebookAssignment) -> Failure:
+    with contextlib.suppress(OSError), assignment.log.open("rb") as file:
+        file.seek(max(0, assignment.log.stat().st_size - LOG_BYTES))
+        return failures.of_end(end, place, assignment.resources.memory_mib * MIB, file.read().decode(errors="replace"))
+    return failures.of_end(end, place, assignment.resources.memory_mib * MIB, "")
+
+
+def _outcome(
+    assignment: NotebookAssignment, kernel: Kernel | None, failure: Failure | None, *, is_canceled: bool = False
+) -> Outcome:
+    facts = end = None
+    if kernel is not None:
+        end = kernel.wait_for_end(0)
+        facts = kernel.facts
+    verdict = Verdict.CANCELED if is_canceled else Verdict.FAILED if failure else Verdict.SUCCEEDED
+    return Outcome(
+        verdict=verdict,
+        failure=None if is_canceled else failure,
+        facts=facts,
+        peak_memory_mib=round(end.peak_memory / MIB, 1) if end and end.peak_memory else None,
+        limitations=facts.limitations if facts else [],
+        environment=assignment.determinism(),
+    )

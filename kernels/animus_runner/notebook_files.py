@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A notebook on disk: checked once when it is read, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from papermill.version import version as papermill_version
+
+from animus_contracts.runs import FailureReason
+from animus_runner.exits import FailedError
+
+NOTEBOOK_FORMAT = 4
+
+nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema once, before any run is forked
+
+
+def load(path: Path) -> NotebookNode:
+    """Read a notebook and give it papermill's metadata.
+
+    Raises:
+        FailedError: As input, when the file is not a notebook, or not one in Python.
+    """
+    try:
+        notebook = nbformat.convert(nbformat.reader.reads(path.read_text(encoding="utf-8")), NOTEBOOK_FORMAT)
+        notebook = nbformat.v4.upgrade(notebook) or notebook
+        nbformat.validate(notebook)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        summary = f"{path.name} is not a notebook that can be read."
+        remedy = "Open it in JupyterLab, save it, commit, and submit again."
+        raise FailedError(FailureReason.INPUT, summary, detail=str(error)[:2000], remedy=remedy) from error
+    language = notebook.metadata.get("kernelspec", {}).get("language") or "python"
+    if language.lower() != "python":
+        summary = f"{path.name} is a notebook in {language}; only Python notebooks can be run."
+        raise FailedError(FailureReason.INPUT, summary, remedy="Choose a Python kernel for it.")
+    return _prepared(notebook)
+
+
+def _prepared(notebook: NotebookNode) -> NotebookNode:
+    if "papermill" not in notebook.metadata:
+        notebook.metadata["papermill"] = NotebookNode(
+            default_parameters={}, parameters={}, environment_variables={}, version=papermill_version
+        )
+    for cell in notebook.cells:
+        cell.metadata.setdefault("tags", [])
+        cell.metadata.setdefault("papermill", NotebookNode())
+    return notebook
+
+
+def save(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook in one step; a reader sees the old one or the new one."""
+    text = nbformat.v4.writes(notebook) + "\n"
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)  # noqa: PTH105 - the verb of an atomic step
