@@ -92,6 +92,10 @@ class Lease(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     plan_digest: Digest
     plan: Plan
 
+    def __repr__(self) -> str:
+        """Name the attempt, and not its credential."""
+        return f"Lease(execution_id={self.execution_id!r}, run_id={self.run_id!r}, epoch={self.epoch})"
+
 
 class LeaseReply(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A lease, or None when nothing was to be done in time."""
@@ -109,12 +113,20 @@ class StartExecution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     dispatch_token: str
     limitations: list[Limitation] = []
 
+    def __repr__(self) -> str:
+        """Tell everything but the credential."""
+        return f"StartExecution(epoch={self.epoch}, limitations={self.limitations})"
+
 
 class RunCredentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run token: for one run, attempt and epoch; dead in the transaction that ends the attempt."""
 
     run_token: str
     expires_in_seconds: float
+
+    def __repr__(self) -> str:
+        """Tell everything but the credential."""
+        return f"RunCredentials(expires_in_seconds={self.expires_in_seconds})"
 
 
 class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
