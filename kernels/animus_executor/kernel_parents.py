@@ -81,9 +81,9 @@ class KernelParents:
     def _start(self, environment: Path) -> _Parent:
         address = self._folder / f"{secrets.token_hex(4)}.sock"
         script = package_folder("animus_runner") / "kernel_parent.py"
-        command = [str(environment / "bin" / "python"), "-P", "-s", str(script), str(address)]
+        command = [str(environment / "bin" / "python"), str(script), str(address)]
         variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        variables |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        variables |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
         process = subprocess.Popen(  # noqa: S603 - an interpreter we installed, and our own file
             command, env=variables, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

@@ -5,6 +5,7 @@
 ::
 
     AttemptError
+    ├── CanceledError      the run was asked to stop before its notebook began
     ├── FailedError        the run failed, for the reason it carries
     ├── LostError          another attempt owns the run: stop, report nothing
     └── UnreachableError   the control plane does not answer now: repeat
@@ -17,6 +18,10 @@ from animus_contracts.runs import Failure, FailureReason
 
 class AttemptError(Exception):
     """What ends an attempt, or one step of it."""
+
+
+class CanceledError(AttemptError):
+    """The run was asked to stop before its notebook began."""
 
 
 class FailedError(AttemptError):

@@ -68,7 +68,7 @@ def materialise(inputs: list[PlannedInput], folder: Path, objects: Objects, sour
         ]
         for future in waiting:
             future.result()
-    for path in sorted(folder.rglob("*"), reverse=True):
+    for path in [*folder.rglob("*"), folder]:
         if path.is_dir():
             path.chmod(0o555)
 

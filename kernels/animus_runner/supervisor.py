@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor of one attempt: everything between an assignment and its result.
+
+Rules kept here:
+
+* nothing is fetched before the plan has the digest that was bound to the run;
+* a run succeeded only when every cell was seen to end well, every declared output is there, and every artifact is
+  stored under its digest;
+* whatever goes wrong becomes a typed failure; whatever was produced until then is published with it.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from animus_contracts.artifacts import ArtifactKind
+from animus_contracts.assignments import Assignment, AttemptResult, SupervisorReported
+from animus_contracts.executions import Verdict
+from animus_contracts.plans import plan_digest
+from animus_contracts.runs import Failure, FailureReason
+from animus_runner.artifacts import Logged, Produced, collect_outputs, distinct, undelivered, upload
+from animus_runner.channel import Channel
+from animus_runner.code import FetchLimits, check_out
+from animus_runner.control_plane import ControlPlane
+from animus_runner.execution import Observer, execute
+from animus_runner.exits import CanceledError, FailedError, LostError
+from animus_runner.git_objects import Checkout
+from animus_runner.limits import MIB
+from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
+from animus_runner.objects import Objects, digest_file
+from animus_runner.progress import Progress
+from animus_runner.provenance import build_provenance, document
+from animus_runner.recording import Recording
+from animus_runner.redact import Redactor
+from animus_runner.workspace import Workspace, materialise
+
+Execute = Callable[[NotebookAssignment, Observer, Cancellation], Outcome]
+
+
+def serve(connection: socket.socket) -> int:
+    """Carry out the assignment that comes in on a connection, and put the result on it."""
+    with connection.makefile("rb") as lines:
+        assignment = msgspec.json.decode(lines.readline(), type=Assignment)
+    result = supervise(assignment)
+    connection.sendall(msgspec.json.encode(SupervisorReported(result=result)) + b"\n")
+    return 0
+
+
+def supervise(assignment: Assignment, execute: Execute = execute) -> AttemptResult:
+    """Carry out one assignment, whatever happens; SIGTERM cancels it.
+
+    Args:
+        assignment: What to do.
+        execute: Executes the notebook.
+    """
+    control_plane = ControlPlane(assignment.control_plane, assignment.execution_id, assignment.run_token)
+    try:
+        with _cancelable() as canceled:
+            return _Supervisor(assignment, control_plane, canceled, execute).run()
+    except CanceledError:
+        return AttemptResult(verdict=Verdict.CANCELED)
+    except FailedError as error:
+        return AttemptResult(verdict=Verdict.FAILED, failure=error.failure)
+    except LostError as error:
+        lost = FailedError(
+            FailureReason.INFRASTRUCTURE,
+            "The control plane no longer accepts the run's credential.",
+            detail=str(error),
+            remedy="Submit the run again.",
+        )
+        return AttemptResult(verdict=Verdict.FAILED, failure=lost.failure)
+    finally:
+        control_plane.close()
+
+
+class _Signals:
+    """What SIGTERM does: before the notebook runs it breaks off, while it runs it cancels, afterwards nothing."""
+
+    def __init__(self, cancellation: Cancellation) -> None:
+        self.cancellation = cancellation
+        self.breaks_off = True
+
+    def __call__(self, *_: object) -> None:
+        self.cancellation.request()
+        if self.breaks_off:
+            raise CanceledError
+
+
+@contextmanager
+def _cancelable() -> Iterator[_Signals]:
+    with Cancellation() as cancellation:
+        signals = _Signals(cancellation)
+        previous = signal.signal(signal.SIGTERM, signals)
+        try:
+            yield signals
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+
+
+@dataclass(frozen=True, slots=True)
+class _Supervisor:
+    assignment: Assignment
+    control_plane: ControlPlane
+    canceled: _Signals
+    execute: Execute
+
+    def run(self) -> AttemptResult:
+        plan = self.assignment.plan
+        if plan_digest(plan) != self.assignment.plan_digest:
+            raise FailedError(
+                FailureReason.INPUT,
+                "The plan is not the one that was bound to the run.",
+                remedy="Submit the run again.",
+            )
+        workspace = Workspace.prepare(Path(self.assignment.run_folder))
+        checkout = self._fetch(workspace)
+        notebook = _notebook(checkout, plan.code.path)
+        redactor = Redactor(self.assignment.secret_digests)
+        writable = {
+            workspace.outputs: workspace.outputs,
+            workspace.scratch: workspace.scratch,
+            Path("/tmp"): workspace.scratch,  # noqa: S108 - where the run sees its scratch folder as well
+        }
+        logged = Logged(workspace.logged, writable, plan.resources.file_mib * MIB)
+        with Progress(self.assignment.epoch, self.control_plane.report) as progress:
+            with Recording(progress, logged, redactor, workspace.run / "run.log") as recording:
+                outcome = self._execute(workspace, notebook, recording)
+            return self._publish(workspace, checkout, notebook, outcome, redactor, logged)
+
+    def _fetch(self, workspace: Workspace) -> Checkout:
+        cache = Path(self.assignment.cache_folder)
+        plan, allowed = self.assignment.plan, self.assignment.repositories
+        limits = FetchLimits(seconds=self.assignment.fetch_seconds, mebibytes=self.assignment.fetch_mib)
+        with ThreadPoolExecutor(1) as beside:
+            inputs = beside.submit(
+                materialise, plan.inputs, workspace.inputs, Objects(cache / "objects"), self.control_plane
+            )
+            checkout = check_out(plan.code, workspace.checkout, cache / "repositories", allowed, limits)
+            inputs.result()
+        return checkout
+
+    def _execute(self, workspace: Workspace, notebook: Path, recording: Recording) -> Outcome:
+        plan, channel = self.assignment.plan, workspace.run / "channel"
+        task = NotebookAssignment(
+            run_id=plan.run_id,
+            notebook=notebook,
+            output=workspace.run / "executed.ipynb",
+            log=workspace.run / "kernel.log",
+            parameters=plan.parameters,
+            parameters_schema_digest=plan.parameters_schema_digest,
+            python=Path(self.assignment.python),
+            kernel_parent=self.assignment.kernel_parent,
+            checkout=workspace.checkout,
+            inputs=workspace.inputs,
+            outputs=workspace.outputs,
+            scratch=workspace.scratch,
+            support=Path(self.assignment.support_folder),
+            resources=plan.resources,
+            channel=channel,
+            seed=plan.seed,
+        )
+        with Channel(channel, recording):
+            self.canceled.breaks_off = False
+            return self.execute(task, recording.observe, self.canceled.cancellation)
+
+    def _publish(
+        self,
+        workspace: Workspace,
+        checkout: Checkout,
+        notebook: Path,
+        outcome: Outcome,
+        redactor: Redactor,
+        logged: Logged,
+    ) -> AttemptResult:
+        outputs = collect_outputs(workspace.outputs)
+        failure = outcome.failure
+        if outcome.verdict is Verdict.SUCCEEDED:
+            failure = undelivered(self.assignment.plan.outputs, outputs)
+        produced = [
+            *_records(workspace, notebook.name, redactor),
+            *distinct(outputs, logged.produced()),
+        ]
+        provenance = build_provenance(
+            self.assignment, checkout, digest_file(notebook), outcome, redactions=redactor.count
+        )
+        path = workspace.run / "provenance.json"
+        path.write_bytes(document(self.assignment, provenance))
+        produced.append(Produced(name=path.name, kind=ArtifactKind.PROVENANCE, path=path))
+        return AttemptResult(
+            verdict=Verdict.FAILED if failure else outcome.verdict,
+            artifacts=upload(produced, self.control_plane.put_object),
+            provenance=provenance,
+            failure=failure and _clean(failure, redactor),
+        )
+
+
+def _notebook(checkout: Checkout, path: str) -> Path:
+    notebook = checkout.folder / path
+    is_inside = notebook.resolve().is_relative_to(checkout.folder.resolve())
+    if is_inside and notebook.is_file() and path not in checkout.links:
+        return notebook
+    raise FailedError(
+        FailureReason.INPUT,
+        f"The commit has no notebook {path!r}.",
+        remedy="Commit the notebook, push, and submit the new commit.",
+    )
+
+
+def _records(workspace: Workspace, name: str, redactor: Redactor) -> list[Produced]:
+    """The executed notebook and the log, without credentials; what was never written is left out."""
+    found = []
+    executed, log = workspace.run / "executed.ipynb", workspace.run / "run.log"
+    if executed.exists():
+        content = msgspec.json.decode(executed.read_bytes())
+        before = redactor.count
+        clean = redactor.notebook(content)
+        if redactor.count != before:
+            executed.write_bytes(msgspec.json.format(msgspec.json.encode(clean), indent=1) + b"\n")
+        found.append(Produced(name=name, kind=ArtifactKind.NOTEBOOK, path=executed))
+    log.write_text(redactor.text(log.read_text(encoding="utf-8")), encoding="utf-8")
+    found.append(Produced(name=log.name, kind=ArtifactKind.LOG, path=log, media_type="text/plain"))
+    return found
+
+
+def _clean(failure: Failure, redactor: Redactor) -> Failure:
+    texts = {name: redactor.text(getattr(failure, name)) for name in ("summary", "detail", "exception")}
+    return msgspec.structs.replace(failure, **texts)
