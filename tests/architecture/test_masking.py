@@ -23,6 +23,7 @@ def shown_credentials(tree: SourceTree) -> list[str]:
         for module in tree.modules()
         for kind, field in _fields(module)
         if isinstance(field.target, ast.Name) and field.target.id in CREDENTIALS
+        if {"bytes", "str"} & {node.id for node in ast.walk(field.annotation) if isinstance(node, ast.Name)}
         if not _is_hidden(field) and not _has_own_repr(kind)
     ]
 
