@@ -18,7 +18,7 @@ from animus_contracts.digests import Digest, digest_of
 from animus_contracts.executions import EndExecution, Execution, ExecutionEnded, ExecutionState, Verdict
 from animus_contracts.identifiers import ArtifactId
 from animus_contracts.problems import Fault
-from animus_contracts.runs import Failure, Limitation, Run
+from animus_contracts.runs import Failure, FailureReason, Limitation, Run
 from animus_control.domain import lineage
 from animus_control.domain.errors import ConflictError
 from animus_control.domain.limits import Limits
@@ -92,6 +92,9 @@ def _repeated(uow: UnitOfWork, execution: Execution, message: EndExecution) -> E
     if uow.executions.end_event(execution.execution_id) != message.event_id:
         raise ConflictError("stale_epoch", "The attempt has ended already, by another event.")
     run = require(uow.runs.get(execution.project_id, execution.run_id), "run")
+    is_corrected = run.failure is not None and run.failure.reason is FailureReason.POLICY
+    if execution.verdict is not message.verdict and not is_corrected:
+        raise ConflictError("event_conflict", f"The attempt ended as {execution.verdict} by this very event.")
     return ExecutionEnded(state=run.state, duplicate=True)
 
 

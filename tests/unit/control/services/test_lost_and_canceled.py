@@ -1,0 +1,238 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs whose executor is gone, and runs that somebody stops: none stays where it is for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from animus_contracts.executions import ExecutionState, Verdict
+from animus_contracts.runs import TERMINAL_STATES, CancelRun, Failure, FailureReason, Run, RunState
+from animus_control.domain.errors import AnimusError, ConflictError, DeniedError
+from animus_control.services.tokens import token_hash
+from tests.unit.control.services.desk import ED, LOCAL, REMOTE, VIC, Desk
+
+BROKE = Failure(reason=FailureReason.USER_CODE, summary="It broke.")
+
+
+def states_of(desk: Desk, run: Run) -> list[ExecutionState]:
+    return [execution.state for execution in desk.read(lambda uow: uow.executions.of_run(run.run_id))]
+
+
+def cancel(desk: Desk, run: Run) -> Run:
+    answer: Run = desk.do(ED, "runs.cancel", CancelRun(reason="enough"), project="demo", run=run.run_id)
+    return answer
+
+
+def test_lease_in_force_is_left_alone(desk: Desk) -> None:
+    run = desk.submit()
+    desk.leased()
+    desk.later(29)
+
+    assert desk.reconcile() == 0
+    assert desk.run(run).state is RunState.DISPATCHING
+
+
+def test_run_lost_before_its_start_goes_back_to_its_place_under_a_new_epoch(any_desk: Desk) -> None:
+    desk = any_desk
+    desk.project()
+    message = desk.submission()
+    run = desk.submit(message)
+    lease = desk.leased()
+    desk.later(5)
+    desk.submit(message)
+    desk.later(31)
+
+    assert desk.reconcile() == 1
+
+    assert (desk.run(run).state, desk.run(run).epoch) == (RunState.QUEUED, 2)
+    assert states_of(desk, run) == [ExecutionState.LOST]
+    with pytest.raises(ConflictError, match="lost"):
+        desk.start(lease)
+    again = desk.leased(REMOTE)
+    assert (again.run_id, again.attempt, again.epoch) == (run.run_id, 2, 3)
+    desk.start(again, REMOTE)
+    assert desk.reconcile() == 0
+
+
+def test_run_that_nobody_can_start_fails_after_some_attempts(desk: Desk) -> None:
+    desk.limits = replace(desk.limits, dispatch_attempts=2)
+    run = desk.submit()
+    for _ in range(2):
+        desk.leased()
+        desk.later(31)
+        desk.reconcile()
+
+    failed = desk.run(run)
+    assert failed.failure is not None
+    assert (failed.state, failed.failure.reason) == (RunState.FAILED, FailureReason.INFRASTRUCTURE)
+    assert desk.lease() is None
+
+
+def test_run_lost_while_running_is_unknown_then_found_by_the_same_epoch(any_desk: Desk) -> None:
+    desk = any_desk
+    run = desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    desk.later(31)
+    desk.reconcile()
+    assert desk.run(run).state is RunState.UNKNOWN
+    desk.later(29)
+    assert desk.reconcile() == 0
+
+    desk.heartbeat(lease)
+
+    assert desk.run(run).state is RunState.RUNNING
+    assert desk.end(lease).state is RunState.SUCCEEDED
+
+
+def test_run_not_found_again_fails_and_its_executor_is_refused(any_desk: Desk) -> None:
+    desk = any_desk
+    run = desk.submit()
+    lease = desk.leased()
+    token = desk.start(lease)
+    for _ in range(2):
+        desk.later(31)
+        desk.reconcile()
+
+    failed = desk.run(run)
+    assert failed.failure is not None
+    assert (failed.state, failed.failure.reason) == (RunState.FAILED, FailureReason.INFRASTRUCTURE)
+    assert states_of(desk, run) == [ExecutionState.LOST]
+    assert desk.read(lambda uow: uow.tokens.find(token_hash(token))) is None
+    for late in (desk.heartbeat, desk.end):
+        with pytest.raises(ConflictError) as caught:
+            late(lease)
+        assert caught.value.code == "stale_epoch"
+    assert desk.run(run) == failed
+
+
+def test_end_during_the_grace_is_believed(desk: Desk) -> None:
+    run = desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    desk.later(31)
+    desk.reconcile()
+
+    assert desk.end(lease, Verdict.FAILED, BROKE).state is RunState.FAILED
+    assert desk.run(run).failure == BROKE
+
+
+def test_outage_of_the_control_plane_ends_no_run_whose_executor_lives(desk: Desk) -> None:
+    run = desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    desk.later(3600)
+
+    desk.reconcile()
+    desk.heartbeat(lease)
+
+    assert desk.run(run).state is RunState.RUNNING
+
+
+def test_loss_is_audited_with_executor_and_states(desk: Desk) -> None:
+    run = desk.submit()
+    desk.leased()
+    desk.later(31)
+    desk.reconcile()
+
+    record = desk.audit(run.project_id)[-1]
+    assert (record.action, record.actor) == ("execution.lost", "system:control-plane")
+    assert (record.details["from"], record.details["to"], record.details["executor"]) == (
+        "dispatching", "queued", "local",
+    )  # fmt: skip
+
+
+def test_queued_run_is_canceled_at_once(any_desk: Desk) -> None:
+    desk = any_desk
+    run = desk.submit()
+
+    canceled = cancel(desk, run)
+
+    assert (canceled.state, canceled.finished_at) == (RunState.CANCELED, desk.now)
+    assert desk.run(run) == canceled
+    assert desk.lease() is None
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_leased_run_is_asked_to_stop_by_its_heartbeat(desk: Desk, *, started: bool) -> None:
+    run = desk.submit()
+    lease = desk.leased()
+    if started:
+        desk.start(lease)
+    assert not desk.heartbeat(lease).cancel
+
+    assert cancel(desk, run).state is (RunState.RUNNING if started else RunState.DISPATCHING)
+
+    assert desk.heartbeat(lease).cancel
+    assert desk.end(lease, Verdict.CANCELED).state is RunState.CANCELED
+
+
+def test_cancel_asked_twice_is_audited_once(desk: Desk) -> None:
+    run = desk.submit()
+    desk.leased()
+
+    assert cancel(desk, run) == cancel(desk, run)
+    assert desk.actions().count("run.cancel_requested") == 1
+
+
+def test_ended_run_stays_as_it_is(desk: Desk) -> None:
+    run = desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    desk.end(lease)
+    before = desk.audit()
+
+    assert cancel(desk, run).state is RunState.SUCCEEDED
+    assert desk.audit() == before
+
+
+def test_success_before_the_request_arrived_counts(desk: Desk) -> None:
+    run = desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    cancel(desk, run)
+
+    assert desk.end(lease).state is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_canceled_run_whose_executor_is_lost_ends_canceled(desk: Desk, *, started: bool) -> None:
+    run = desk.submit()
+    lease = desk.leased()
+    if started:
+        desk.start(lease)
+    cancel(desk, run)
+    for _ in range(2):
+        desk.later(31)
+        desk.reconcile()
+
+    assert desk.run(run).state is RunState.CANCELED
+    assert desk.run(run).state in TERMINAL_STATES
+
+
+def test_viewer_stops_nothing(desk: Desk) -> None:
+    run = desk.submit()
+
+    with pytest.raises(DeniedError):
+        desk.do(VIC, "runs.cancel", CancelRun(), project="demo", run=run.run_id)
+
+
+def test_two_executors_never_hold_one_run(desk: Desk) -> None:
+    desk.submit()
+
+    assert [desk.lease(LOCAL) is None, desk.lease(REMOTE) is None] == [False, True]
+
+
+def test_returned_epoch_is_refused_before_the_next_lease(desk: Desk) -> None:
+    desk.submit()
+    lease = desk.leased()
+    desk.later(31)
+    desk.reconcile()
+
+    for late in (desk.heartbeat, desk.start, desk.end):
+        with pytest.raises(AnimusError) as caught:
+            late(lease)
+        assert caught.value.code == "stale_epoch"
