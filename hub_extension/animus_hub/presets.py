@@ -50,6 +50,13 @@ def local(c: Any, installation: Installation | None = None, port: int | None = N
     return ports
 
 
+def _network_variables() -> dict[str, str]:
+    # Where a machine reaches the world through a proxy or a mirror, or trusts authorities of its own, those who
+    # install packages and fetch code need to know. Hub and control plane do neither.
+    names = {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE", "GIT_SSL_CAINFO"}
+    return {name: value for name, value in os.environ.items() if name.upper() in names or name.startswith("UV_")}
+
+
 def _projects_of(user: Any) -> dict[str, Role]:
     # JupyterHub calls a template variable with the user of the page, who is None on the login page.
     return roles_by_project(group.name for group in user.groups) if user is not None else {}
@@ -112,8 +119,8 @@ def _configure_workspaces(c: Any, place: Installation, ports: Ports) -> None:
     workspace.poll_interval = MEMBERSHIP_SECONDS
     workspace.start_timeout = 60
     workspace.http_timeout = 60
-    # Nothing of the Hub's own environment reaches a workspace but what finds programs and speaks a language.
-    workspace.env_keep = ["PATH", "LANG", "LC_ALL"]
+    # Nothing of the Hub's own environment reaches a workspace but what finds programs, the network and a language.
+    workspace.env_keep = sorted({"PATH", "LANG", "LC_ALL"} | _network_variables().keys())
     workspace.server_token_scopes = workspace_scopes
     workspace.oauth_client_allowed_scopes = []
 
@@ -143,6 +150,8 @@ def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
             "command": [sys.executable, "-m", "animus_executor"],
             "cwd": str(place.data),
             "environment": {
+                **_network_variables(),
+                "HOME": str(Path.home()),
                 "ANIMUS_EXECUTOR_NAME": EXECUTOR,
                 "ANIMUS_EXECUTOR_CONTROL_PLANE": f"{control}/services/{CONTROL_SERVICE}",
                 "ANIMUS_EXECUTOR_TOKEN_FILE": str(place.secret_file(TOKEN_FILE_OF_EXECUTOR)),

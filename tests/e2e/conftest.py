@@ -67,6 +67,8 @@ def _world() -> Iterator[World]:
         scenes.lock_environment(shells[1])
         scenes.register_data(shells[1], data / "demo")
         yield World(hub, passwords, *shells)
+        for shell in shells:
+            shell.client.close()
     finally:
         ARTIFACTS.mkdir(exist_ok=True)
         if hub.log.exists():

@@ -13,7 +13,7 @@ import pytest
 
 from animus.client import Client
 from animus.demo import scenes
-from animus.demo.people import log_in
+from animus.demo.people import Person, log_in
 from animus.errors import RefusedError
 from animus.session import Session
 from animus_contracts.projects import Role
@@ -46,21 +46,18 @@ def test_a_removed_member_loses_writes_at_once_and_the_workspace_within_the_prom
     vic.ask_for_workspace(scenes.PROJECT)
     workspace = vic.workspace(scenes.PROJECT)
     binding = next(found for found in world.ann.client.members.list() if found.subject == "vic")
-    client = Client(Session(url=f"{world.hub.address}/services/animus", token=vic.token, project=scenes.PROJECT))
-    client.datasets.create("before-the-end")
-    try:
+    with client_with(world, vic.token) as client:
+        client.datasets.create("before-the-end")
         world.ann.client.members.remove(binding)
-        with pytest.raises(RefusedError):
-            client.datasets.create("after-the-end")
-        gone = seconds_until(
-            lambda: vic.call("GET", f"{workspace}api/status").status_code != httpx.codes.OK, 2 * PROMISED_SECONDS
-        )
-        assert gone <= PROMISED_SECONDS
-        answer = vic.call("POST", f"/hub/api/users/vic/servers/{scenes.PROJECT}", json={})
-        assert answer.status_code == httpx.codes.FORBIDDEN
-        assert "not a member" in answer.text
-    finally:
-        world.ann.client.members.add("vic", Role.VIEWER)
+        try:
+            with pytest.raises(RefusedError):
+                client.datasets.create("after-the-end")
+            assert seconds_until(lambda: not answers(vic, workspace), 2 * PROMISED_SECONDS) <= PROMISED_SECONDS
+            answer = vic.call("POST", f"/hub/api/users/vic/servers/{scenes.PROJECT}", json={})
+            assert answer.status_code == httpx.codes.FORBIDDEN
+            assert "not a member" in answer.text
+        finally:
+            world.ann.client.members.add("vic", Role.VIEWER)
 
 
 def test_a_workspace_cannot_be_named_after_nothing(world: World) -> None:
@@ -72,17 +69,23 @@ def test_a_workspace_cannot_be_named_after_nothing(world: World) -> None:
 def test_the_token_of_a_workspace_reaches_its_own_project_only_and_never_administers(world: World) -> None:
     world.ann.animus("project", "create", "other")
     world.ann.client.in_project("other").members.add("ed", Role.EDITOR)
-    token = token_of_workspace(world)
-    url = f"{world.hub.address}/services/animus"
-    inside = Client(Session(url=url, token=token, project=scenes.PROJECT))
-    assert list(inside.runs.list())
-    with pytest.raises(RefusedError) as refusal:
-        Client(Session(url=url, token=token, project="other")).projects.read()
-    assert refusal.value.code in {"not_found", "project_not_found"}
-    with pytest.raises(RefusedError):
-        inside.projects.create("third")
-    with pytest.raises(RefusedError):
-        inside.members.add("eve", Role.VIEWER)
+    with client_with(world, token_of_workspace(world)) as inside:
+        assert list(inside.runs.list())
+        with pytest.raises(RefusedError) as refusal:
+            inside.in_project("other").projects.read()
+        assert refusal.value.code == "not_found"
+        with pytest.raises(RefusedError):
+            inside.projects.create("third")
+        with pytest.raises(RefusedError):
+            inside.members.add("eve", Role.VIEWER)
+
+
+def answers(person: Person, workspace: str) -> bool:
+    return person.call("GET", f"{workspace}api/status").status_code == httpx.codes.OK
+
+
+def client_with(world: World, token: str) -> Client:
+    return Client(Session(url=f"{world.hub.address}/services/animus", token=token, project=scenes.PROJECT))
 
 
 def token_of_workspace(world: World) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from animus.client import Client
 from animus.demo import scenes
 from animus.demo.expectations import Disappointment
 from animus.demo.hub import LocalHub
 from animus.demo.people import Person, log_in
 from animus.demo.shell import Shell
 from animus.errors import AnimusError
+from animus.session import Session
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -101,7 +103,10 @@ def shell_of(hub: LocalHub, person: Person, console: Console) -> Shell:
     checkout = home / scenes.PROJECT
     lent = hub.data / "workspaces" / "ed" / scenes.PROJECT / scenes.PROJECT
     folder = next((found for found in (checkout, lent) if found.is_dir()), hub.data)
-    return Shell(person=person, project=scenes.PROJECT, home=home, folder=folder, console=console)
+    session = Session(url=f"{person.address}/services/animus", token=person.token, project=scenes.PROJECT)
+    return Shell(
+        person=person, project=scenes.PROJECT, home=home, folder=folder, console=console, client=Client(session)
+    )
 
 
 def show_address(hub: LocalHub, console: Console, passwords: dict[str, str]) -> None:

@@ -19,7 +19,6 @@ from rich.console import Console
 from animus.client import Client
 from animus.demo.expectations import expect
 from animus.demo.people import Person
-from animus.session import Session
 
 COMMAND_SECONDS = 600
 KEPT = ("PATH", "LANG", "LC_ALL", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "SSL_CERT_FILE")
@@ -35,6 +34,7 @@ class Shell:
         home: The person's home folder.
         folder: The working folder.
         console: Where commands are shown.
+        client: The same person's Python client.
     """
 
     person: Person
@@ -42,12 +42,7 @@ class Shell:
     home: Path
     folder: Path
     console: Console
-
-    @property
-    def client(self) -> Client:
-        """The same person's Python client."""
-        url = f"{self.person.address}/services/animus"
-        return Client(Session(url=url, token=self.person.token, project=self.project))
+    client: Client
 
     def animus(self, *words: str, code: int = 0) -> None:
         """Run an ``animus`` command and show it with what it says.

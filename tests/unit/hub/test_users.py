@@ -29,7 +29,7 @@ def test_the_right_password_opens_the_account(users: UsersFile) -> None:
         ("ann", ""),
         ("Ann", "correct horse"),
         ("ann ", "correct horse"),
-        ("аnn", "correct horse"),  # noqa: RUF001 - the first letter is Cyrillic on purpose
+        ("аnn", "correct horse"),  # the first letter is Cyrillic
         ("bob", "correct horse"),
         ("", ""),
         ("ann", "correct horse" + "x" * MAX_PASSWORD_LENGTH),
