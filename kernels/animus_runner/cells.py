@@ -80,13 +80,13 @@ class Cells:
         self._observe = observe
         self._autosave = autosave
         self._room = MAX_OUTPUT_BYTES
-        self._session = Session(key=kernel.connection["key"].encode())
+        self._session = Session(key=kernel.key)
         self._context = zmq.Context()
         self._shell = self._socket(zmq.DEALER, "shell")
         self._iopub = self._socket(zmq.SUB, "iopub")
         self._control = self._socket(zmq.DEALER, "control")
         self._client = NotebookClient(notebook)
-        self._client.kc = _WidgetClient(self._session, self._shell)
+        self._client.kc = _WidgetClient(self._session, self._shell)  # type: ignore[assignment] # all that is used of it
         self._poller = zmq.Poller()
         for source in (self._shell, self._iopub, kernel.fileno(), canceled):
             self._poller.register(source, zmq.POLLIN)
@@ -109,9 +109,9 @@ class Cells:
     def begin(self) -> None:
         """Wait until outputs arrive here, and learn what language the kernel speaks."""
         self._iopub.poll(SUBSCRIBE_MILLISECONDS)  # a kernel welcomes its subscribers; an older one says nothing
-        request = self._session.send(self._shell, "kernel_info_request", content={})
+        request = self._send(self._shell, "kernel_info_request", {})
         nowhere = NotebookNode(metadata=NotebookNode(execution={}), outputs=[])
-        reply = self._exchange(request["header"]["msg_id"], nowhere, -1)
+        reply = self._exchange(request, nowhere, -1)
         self._client.nb.metadata["language_info"] = reply["language_info"]
 
     def run(self, cell: NotebookNode, index: int) -> dict[str, Any]:
@@ -135,18 +135,23 @@ class Cells:
             "allow_stdin": False,
             "stop_on_error": "raises-exception" not in cell.metadata.get("tags", []),
         }
-        request = self._session.send(self._shell, "execute_request", content=content)
+        request = self._send(self._shell, "execute_request", content)
         try:
-            return self._exchange(request["header"]["msg_id"], cell, index)
+            return self._exchange(request, cell, index)
         finally:
             self._join_streams(cell, index)
 
     def shut_down(self) -> None:
         """Ask the kernel to end, so that its exit handlers run; the widgets' state is kept in the notebook."""
         self._client.set_widgets_metadata()
-        self._session.send(self._control, "shutdown_request", content={"restart": False})
+        self._send(self._control, "shutdown_request", {"restart": False})
         # What was sent must leave before the sockets close; the kernel has already answered on others.
         self._control.linger = 1000
+
+    def _send(self, socket: zmq.Socket[bytes], kind: str, content: dict[str, Any]) -> str:
+        message = self._session.msg(kind, content=content)
+        self._session.send(socket, message)
+        return str(message["msg_id"])
 
     def _exchange(self, request: str, cell: NotebookNode, index: int) -> dict[str, Any]:
         reply: dict[str, Any] | None = None
@@ -171,7 +176,7 @@ class Cells:
 
     def _wait(self, idle_until: float) -> set[Any]:
         until = min(idle_until, self._deadline) if self._deadline > time.monotonic() else idle_until
-        milliseconds = None if until == float("inf") else max(0.0, until - time.monotonic()) * 1000 + 1
+        milliseconds = None if until == float("inf") else int(max(0.0, until - time.monotonic()) * 1000) + 1
         return {source for source, _ in self._poller.poll(milliseconds)}
 
     def _stopping(self, ready: set[Any]) -> StoppedError | None:

@@ -106,7 +106,8 @@ class AnimusEngine(Engine):  # type: ignore[misc] # papermill has no types
             cls.execute_managed_notebook(manager, kernel_name, **options)
         finally:
             manager.notebook_complete()
-        return manager.nb
+        done: NotebookNode = manager.nb
+        return done
 
     @classmethod
     def execute_managed_notebook(

@@ -28,6 +28,8 @@ from animus_runner.kernels import Kernel, KernelDiedError, KernelEnd
 from animus_runner.limits import MIB
 from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
 
+__all__ = ["Observer", "execute"]
+
 LOG_BYTES = 4096
 
 

@@ -21,6 +21,8 @@ from animus_runner.limits import MIB
 MAX_DETAIL = 16 * 1024
 MAX_EXCEPTION = 1000
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
+CORRECT = "Correct the cell, commit, and submit the new commit."
+USE_LESS = "Ask for more memory_mib, or hold less data at once."
 MEMORY_EXCEPTIONS = frozenset({"MemoryError", "_ArrayMemoryError", "ArrayMemoryError"})
 
 
@@ -36,6 +38,18 @@ class Place:
     cell_id: str = ""
     cell_index: int | None = None
 
+    def failure(self, reason: FailureReason, summary: str, *, remedy: str, detail: str, exception: str = "") -> Failure:
+        """Build the failure that happened here."""
+        return Failure(
+            reason=reason,
+            summary=summary,
+            remedy=remedy,
+            detail=detail,
+            exception=exception,
+            cell_id=self.cell_id,
+            cell_index=self.cell_index,
+        )
+
     def __str__(self) -> str:
         return "the injected parameters" if self.cell_index is None else f"cell {self.cell_index}"
 
@@ -45,15 +59,11 @@ def of_reply(reply: dict[str, Any], place: Place, memory: int) -> Failure:
     name = str(reply.get("ename", "Error"))
     detail = plain("\n".join(map(str, reply.get("traceback", []))))
     exception = plain(f"{name}: {reply.get('evalue', '')}".removesuffix(": "))[:MAX_EXCEPTION]
-    where = {"cell_id": place.cell_id, "cell_index": place.cell_index, "exception": exception, "detail": detail}
+    reason, summary, remedy = FailureReason.USER_CODE, f"{_capital(place)} raised {name}.", CORRECT
     if name in MEMORY_EXCEPTIONS:
-        return _out_of_memory(f"{str(place).capitalize()} asked for more memory than the run has", memory, **where)
-    return Failure(
-        reason=FailureReason.USER_CODE,
-        summary=f"{str(place).capitalize()} raised {name}.",
-        remedy="Correct the cell, commit, and submit the new commit.",
-        **where,
-    )
+        reason, remedy = FailureReason.OUT_OF_MEMORY, USE_LESS
+        summary = f"{_capital(place)} asked for more memory than the run's {memory // MIB} MiB."
+    return place.failure(reason, summary, remedy=remedy, detail=detail, exception=exception)
 
 
 def of_end(end: KernelEnd, place: Place | None, memory: int, log: str) -> Failure:
@@ -61,42 +71,26 @@ def of_end(end: KernelEnd, place: Place | None, memory: int, log: str) -> Failur
     detail = plain("\n".join(filter(None, (end.error, log))))
     if place is None:
         return _never_started(end, detail)
-    where = {"cell_id": place.cell_id, "cell_index": place.cell_index, "detail": detail}
     if end.cause == "memory":
-        return _out_of_memory(f"The run held more memory than it has, in {place}", memory, **where)
-    if end.exit is not None and end.exit >= 0:
-        return Failure(
-            reason=FailureReason.USER_CODE,
-            summary=f"{str(place).capitalize()} ended the kernel's process with status {end.exit}.",
-            remedy="Do not end the process (os._exit) in a notebook; raise an exception instead.",
-            **where,
-        )
-    if end.exit is None or end.cause:
-        return Failure(
-            reason=FailureReason.INFRASTRUCTURE,
-            summary=f"The kernel's warden went away in {place}.",
-            remedy="Submit the run again.",
-            **where,
-        )
-    name = _signal_name(-end.exit)
-    return Failure(
-        reason=FailureReason.KILLED,
-        summary=f"The kernel was killed by {name} in {place}.",
-        remedy="See the detail and the log; a crash in a library (SIGSEGV) is not something the platform can explain.",
-        **where,
-    )
+        reason, remedy = FailureReason.OUT_OF_MEMORY, USE_LESS
+        summary = f"The run held more memory than its {memory // MIB} MiB, in {place}."
+    elif end.exit is None or end.cause:
+        reason, remedy = FailureReason.INFRASTRUCTURE, "Submit the run again."
+        summary = f"The kernel's warden went away in {place}."
+    elif end.exit >= 0:
+        reason, remedy = FailureReason.USER_CODE, "Raise an exception instead of ending the process (os._exit)."
+        summary = f"{_capital(place)} ended the kernel's process with status {end.exit}."
+    else:
+        reason, remedy = FailureReason.KILLED, "See the detail and the log; SIGSEGV is a crash in a library."
+        summary = f"The kernel was killed by {_signal_name(-end.exit)} in {place}."
+    return place.failure(reason, summary, remedy=remedy, detail=detail)
 
 
 def of_timeout(place: Place | None, seconds: int) -> Failure:
     """Explain that the time was over."""
-    where = place or Place()
-    return Failure(
-        reason=FailureReason.TIMEOUT,
-        summary=f"The run took longer than its {seconds} s{f', in {place}' if place else ''}.",
-        remedy="Ask for more wall_seconds, or make the work smaller.",
-        cell_id=where.cell_id,
-        cell_index=where.cell_index,
-    )
+    summary = f"The run took longer than its {seconds} s{f', in {place}' if place else ''}."
+    remedy = "Ask for more wall_seconds, or make the work smaller."
+    return (place or Place()).failure(FailureReason.TIMEOUT, summary, remedy=remedy, detail="")
 
 
 def plain(text: str) -> str:
@@ -122,13 +116,9 @@ def _never_started(end: KernelEnd, detail: str) -> Failure:
     )
 
 
-def _out_of_memory(summary: str, memory: int, **where: Any) -> Failure:
-    return Failure(
-        reason=FailureReason.OUT_OF_MEMORY,
-        summary=f"{summary} ({memory // MIB} MiB).",
-        remedy="Ask for more memory_mib, or hold less data at once.",
-        **where,
-    )
+def _capital(place: Place) -> str:
+    text = str(place)
+    return text[:1].upper() + text[1:]
 
 
 def _signal_name(number: int) -> str:

@@ -31,7 +31,8 @@ from animus_contracts.runs import Limitation
 from animus_runner import sandbox
 from animus_runner.warden import INTERRUPT, KILL
 
-CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
+# By port number; a port 0 would ask the kernel to choose.
+CHANNELS = ("", "shell", "iopub", "stdin", "control", "hb")
 START_SECONDS = 60.0
 PARENT = Path(__file__).with_name("kernel_parent.py")
 
@@ -106,7 +107,7 @@ def plain_request(kernel_name: str) -> tuple[str, dict[str, Any]]:
     """Return the interpreter of a kernelspec, and the request for an unconfined kernel in the current folder."""
     spec = get_kernel_spec(kernel_name)
     unlimited = {"memory": 1 << 50, "file_size": 1 << 50, "processes": 1 << 20}
-    request = {
+    request: dict[str, Any] = {
         "folder": os.getcwd(),  # noqa: PTH109
         "environment": dict(os.environ) | spec.env,
         "support": [],
@@ -126,22 +127,18 @@ class Kernel:
         request: What to run, see :class:`animus_runner.warden.Request`; the connection file is added here.
 
     Attributes:
-        connection: Jupyter connection information.
+        key: Signs the messages.
         facts: What the kernel parent says about itself; known once :meth:`wait_until_bound` returned.
         end: How the kernel went; None while it runs.
     """
 
     def __init__(self, address: str, request: dict[str, Any]) -> None:
         self._folder = tempfile.mkdtemp(prefix="animus-k-")
-        self.connection = {
-            "transport": "ipc",
-            "ip": f"{self._folder}/k",
-            "key": secrets.token_hex(16),
-            "signature_scheme": "hmac-sha256",
-            **{f"{channel}_port": number for number, channel in enumerate(CHANNELS, 1)},
-        }
+        self.key = secrets.token_hex(16).encode()
         file = Path(self._folder, "kernel.json")
-        file.write_text(json.dumps(self.connection), encoding="utf-8")
+        ports = {f"{channel}_port": number for number, channel in enumerate(CHANNELS) if channel}
+        connection = {"transport": "ipc", "ip": f"{self._folder}/k", "key": self.key.decode(), **ports}
+        file.write_text(json.dumps(connection), encoding="utf-8")
         file.chmod(0o444)
         view = request["view"]
         view = view and view | {"writable": [*view["writable"], self._folder]}
@@ -166,7 +163,7 @@ class Kernel:
 
     def endpoint(self, channel: str) -> str:
         """Return the address of one of the kernel's sockets."""
-        return f"ipc://{self.connection['ip']}-{self.connection[f'{channel}_port']}"
+        return f"ipc://{self._folder}/k-{CHANNELS.index(channel)}"
 
     def fileno(self) -> int:
         """Descriptor that becomes readable when :meth:`listen` has something to learn."""
@@ -181,10 +178,10 @@ class Kernel:
         deadline = time.monotonic() + seconds
         while not self._bound:
             left = deadline - time.monotonic()
-            ready, _, _ = select.select([self, *others], [], [], max(0.0, left))
+            ready, _, _ = select.select([self.fileno(), *others], [], [], max(0.0, left))
             if not ready:
                 raise KernelDiedError(KernelEnd(error=f"the kernel did not start within {seconds:.0f} s"))
-            if self in ready:
+            if self.fileno() in ready:
                 self.listen()
                 if self.end is not None:
                     raise KernelDiedError(self.end)

@@ -54,16 +54,12 @@ def _set(kind: int, value: int) -> None:
 
 
 def held_memory(process: int) -> int:
-    """Return how many bytes a process's descendants hold in memory; what they share counts once.
-
-    Adding up resident pages is cheap and counts shared pages several times; only the caller knows whether a more
-    exact number matters, see :func:`exact_memory`.
-    """
+    """Return how many bytes a process's descendants hold in memory; cheap, but what they share counts for each."""
     return sum(_resident(child) for child in descendants(process))
 
 
 def exact_memory(process: int) -> int:
-    """Return the same, with every shared page divided among those who share it; expensive for large processes."""
+    """Return the same with what is shared counted once; expensive for large processes."""
     return sum(_proportional(child) for child in descendants(process))
 
 
