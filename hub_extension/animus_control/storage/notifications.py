@@ -75,6 +75,8 @@ class Notifications:
 
     def close(self) -> None:
         """Stop listening."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._waker.send(b"1")
         if self._thread is not None:

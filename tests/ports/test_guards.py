@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: S608 - the names in these statements come from our own tables
+"""What is final cannot be changed, whoever holds the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from animus_contracts.artifacts import Artifact, ArtifactKind, Metric
+from animus_contracts.datasets import StoredObject
+from animus_contracts.executions import ExecutionState, Provenance
+from animus_contracts.identifiers import ArtifactId, BindingId, PolicyId
+from animus_contracts.lineage import LineageEdge, Predicate
+from animus_contracts.policies import Policy, PolicyState
+from animus_contracts.projects import ProjectState, Role, RoleBinding, SubjectType
+from animus_contracts.runs import TERMINAL_STATES, RunState
+from animus_control.services.ports import StoredToken, UnitOfWork
+from animus_control.storage.columns import Word
+from animus_control.storage.database import StoredDatabase
+from animus_control.storage.guards import CHANGING, WRITTEN_ONCE
+from animus_control.storage.tables import METADATA
+from tests.ports.records_of_a_project import (
+    NOW,
+    PROJECT_ID,
+    WHO,
+    a_run,
+    add_runs,
+    add_surroundings,
+    an_execution,
+    changed,
+    digest,
+    identifier,
+    write,
+)
+
+UNGUARDED = {"idempotency_keys", "outbox", "role_bindings", "run_events", "tokens"}
+
+
+def add_everything(uow: UnitOfWork) -> None:
+    """Put a row into every guarded table."""
+    run = a_run()
+    execution = an_execution(run, state=ExecutionState.ENDED)
+    add_surroundings(uow)
+    add_runs(uow, run)
+    uow.executions.add(execution)
+    uow.executions.set_end_event(execution.execution_id, "e1")
+    uow.executions.set_provenance(
+        execution.execution_id,
+        Provenance(
+            tree="", notebook_digest=digest("n"), python="", implementation="", platform="", packages={},
+            environment={}, limitations=[],
+        ),
+    )  # fmt: skip
+    uow.policies.add(
+        Policy(
+            policy_id=PolicyId(identifier(60)), project_id=PROJECT_ID, name="p", version=1, description="", cedar="",
+            digest=digest("p"), state=PolicyState.ACTIVE, created_at=NOW, created_by=WHO,
+        )
+    )  # fmt: skip
+    uow.artifacts.add(
+        Artifact(
+            artifact_id=ArtifactId(identifier(61)), project_id=PROJECT_ID, run_id=run.run_id, attempt=1, name="a",
+            kind=ArtifactKind.OUTPUT, media_type="", digest=digest("a"), size_bytes=1, created_at=NOW,
+        )
+    )  # fmt: skip
+    uow.metrics.add(PROJECT_ID, [Metric(run_id=run.run_id, sequence=1, name="m", step=0, value=1.0, logged_at=NOW)])
+    uow.lineage.add([
+        LineageEdge(
+            edge_id=identifier(62), project_id=PROJECT_ID, subject="a", predicate=Predicate.USED, object="b",
+            created_at=NOW,
+        )
+    ])  # fmt: skip
+    uow.tokens.add(
+        StoredToken(
+            token_hash="h", kind="run", execution_id=execution.execution_id, run_id=run.run_id, project_id=PROJECT_ID,
+            epoch=1, expires_at=NOW,
+        )
+    )  # fmt: skip
+    uow.role_bindings.put(
+        RoleBinding(
+            binding_id=BindingId(identifier(63)), project_id=PROJECT_ID, subject_type=SubjectType.USER, subject="ann",
+            role=Role.ADMIN, created_at=NOW, created_by=WHO,
+        )
+    )  # fmt: skip
+    uow.objects.add(PROJECT_ID, StoredObject(digest=digest("a"), size_bytes=1), NOW)
+
+
+@contextmanager
+def superuser(database: StoredDatabase) -> Iterator[Connection]:
+    """A connection that may do all that the database lets anyone do, past our own code."""
+    engine, _ = database._engines
+    with engine.connect() as connection, connection.begin() as transaction:
+        yield connection
+        transaction.rollback()
+
+
+def refused(database: StoredDatabase, statement: str) -> bool:
+    """Tell whether a guard stopped a statement."""
+    with superuser(database) as connection:
+        try:
+            connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            if "is refused: what it would change is final" not in str(error.orig):
+                raise
+            return True
+        return False
+
+
+def test_every_table_is_guarded_or_known_not_to_be() -> None:
+    assert set(METADATA.tables) == {*WRITTEN_ONCE, *CHANGING, *UNGUARDED}
+
+
+@pytest.mark.parametrize("table", WRITTEN_ONCE)
+def test_row_written_once_cannot_be_updated_deleted_or_replaced(database: StoredDatabase, table: str) -> None:
+    write(database, add_everything)
+    columns = METADATA.tables[table].columns.keys()
+    assert all(refused(database, f"UPDATE {table} SET {column} = {column}") for column in columns)
+    assert refused(database, f"DELETE FROM {table}")
+    if database._engines[0].dialect.name == "sqlite":
+        assert refused(database, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+    else:
+        assert refused(database, f"TRUNCATE {table} CASCADE")
+        assert refused(database, f"SET LOCAL session_replication_role = replica; DELETE FROM {table}")
+
+
+@pytest.mark.parametrize("table", CHANGING)
+def test_row_that_changes_cannot_be_deleted(database: StoredDatabase, table: str) -> None:
+    write(database, add_everything)
+    assert refused(database, f"DELETE FROM {table}")
+    if database._engines[0].dialect.name == "postgresql":
+        assert refused(database, f"TRUNCATE {table} CASCADE")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "projects SET name = 'other'",
+        "projects SET document = '{}'",
+        "projects SET project_id = 'x'",
+        "runs SET document = '{}'",
+        "runs SET created_by = 'user:mallory'",
+        "runs SET run_class = 'production'",
+        "runs SET platform = 'other'",
+        "environments SET document = '{}'",
+        "environments SET version = 9",
+        "executions SET attempt = 9",
+        "executions SET state = 'running'",
+        "audit_head SET sequence = sequence - 1",
+    ],
+)
+def test_fixed_column_cannot_be_changed(database: StoredDatabase, change: str) -> None:
+    write(database, add_everything)
+    assert refused(database, f"UPDATE {change}")
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_run_can_be_changed_exactly_until_it_has_ended(database: StoredDatabase, state: RunState) -> None:
+    write(database, add_surroundings)
+    write(database, lambda uow: add_runs(uow, a_run(state=state)))
+    assert refused(database, "UPDATE runs SET state = 'running'") == (state in TERMINAL_STATES)
+    assert refused(database, "UPDATE runs SET progress = '{}'") == (state in TERMINAL_STATES)
+
+
+def vocabularies() -> list[tuple[str, str]]:
+    """Return the columns that take the words of an enum."""
+    return [
+        (table.name, column.name)
+        for table in METADATA.tables.values()
+        for column in table.columns
+        if isinstance(column.type, Word)
+    ]
+
+
+@pytest.mark.parametrize(("table", "column"), [*vocabularies(), ("tokens", "kind")])
+def test_word_outside_the_vocabulary_cannot_be_stored(database: StoredDatabase, table: str, column: str) -> None:
+    write(database, add_everything)
+    names = METADATA.tables[table].columns.keys()
+    values = ", ".join("'no such word'" if name == column else name for name in names)
+    with superuser(database) as connection, pytest.raises(DBAPIError, match=f"ck_{table}_{column}"):
+        connection.exec_driver_sql(f"INSERT INTO {table} SELECT {values} FROM {table}")
+
+
+def test_environment_and_project_may_change_what_changes(database: StoredDatabase) -> None:
+    write(database, add_everything)
+    assert not refused(database, "UPDATE environments SET state = 'archived'")
+    assert not refused(
+        database, "UPDATE projects SET description = 'x', labels = '{}', state = 'archived', version = 2"
+    )
+    archived = changed(database.read(lambda uow: uow.projects.get("alpha")), state=ProjectState.ARCHIVED, version=2)
+    assert write(database, lambda uow: uow.projects.compare_and_set(archived, expected_version=1))
