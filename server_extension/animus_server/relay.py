@@ -94,6 +94,8 @@ async def _answer(handler: Any, endpoint: Endpoint, reply: httpx.Response) -> No
         for name, value in DOWNLOAD_HEADERS.items():
             handler.set_header(name, value)
     try:
+        if endpoint.produces is Body.EVENTS:
+            await handler.flush()  # the reader learns that it is connected before anything happens
         async for chunk in reply.aiter_bytes():
             handler.write(chunk)
             await handler.flush()
