@@ -26,9 +26,9 @@ import msgspec
 
 from animus_contracts.digests import Digest
 from animus_contracts.plans import PlannedEnvironment
-from animus_executor.folders import make_read_only, remove
+from animus_executor.folders import content_digest, make_read_only, remove
 from animus_executor.installation import install, verify_lock
-from animus_executor.manifests import content_digest, inode_digest
+from animus_executor.watches import FolderWatch
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Environments:
         self._keep = keep
         self._lock = threading.Lock()
         self._users: dict[Path, int] = {}
-        self._verified: dict[Path, Digest] = {}
+        self._verified: dict[Path, FolderWatch] = {}
 
     @contextmanager
     def realised(self, planned: PlannedEnvironment) -> Iterator[Path]:
@@ -88,7 +88,13 @@ class Environments:
                     path.unlink()
             for folder in self._folder.iterdir():
                 if folder.is_dir() and folder.name not in kept:
+                    self._forget(folder)
                     remove(folder)
+
+    def close(self) -> None:
+        """Let go of every watch."""
+        for folder in list(self._verified):
+            self._forget(folder)
 
     def _intact(self, key: str) -> Path | None:
         """Return the folder that was built for a key, if it is what it was."""
@@ -97,14 +103,25 @@ class Environments:
             return None
         manifest = _read(path)
         folder = self._folder / manifest.folder
-        inodes = inode_digest(folder) if folder.is_dir() else Digest("")
-        if inodes and inodes == self._verified.get(folder):
-            return folder
-        if inodes and content_digest(folder) == manifest.content:
-            self._verified[folder] = inodes
+        if self._is_unchanged(folder) or self._verify(folder, manifest):
             return folder
         log.error("environment %s is not what was built: it is built anew", folder.name)
         return None
+
+    def _is_unchanged(self, folder: Path) -> bool:
+        return folder in self._verified and self._verified[folder].is_unchanged()
+
+    def _verify(self, folder: Path, manifest: Manifest) -> bool:
+        """Compare a folder's content with its manifest, and watch it from before that on."""
+        self._forget(folder)
+        if not folder.is_dir():
+            return False
+        self._verified[folder] = FolderWatch(folder)
+        return content_digest(folder) == manifest.content
+
+    def _forget(self, folder: Path) -> None:
+        if watch := self._verified.pop(folder, None):
+            watch.close()
 
     def _built(self, planned: PlannedEnvironment, key: str) -> Path:
         folder = self._folder / f"{key[:16]}-{secrets.token_hex(4)}"
@@ -117,11 +134,11 @@ class Environments:
             raise
         finally:
             self._hold(folder, -1)
+        self._verified[folder] = FolderWatch(folder)
         manifest = Manifest(folder=folder.name, content=content_digest(folder))
         arriving = self._folder / f".{key}.{secrets.token_hex(4)}"
         arriving.write_bytes(msgspec.json.encode(manifest))
         arriving.replace(self._folder / f"{key}.json")
-        self._verified[folder] = inode_digest(folder)
         return folder
 
     def _hold(self, folder: Path, change: int) -> None:

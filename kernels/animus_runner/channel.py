@@ -88,15 +88,24 @@ class Channel:
 
     def __init__(self, address: Path, recorder: Recorder) -> None:
         self._server = _Server(address, recorder)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._accept, name="channel", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread at once, unlike shutdown of the server
+        self._thread.join()
         self._server.server_close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                request, address = self._server.get_request()
+            except OSError:
+                return
+            self._server.process_request(request, address)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
