@@ -90,7 +90,7 @@ def play_runs(ann: Shell, ed: Shell, vic: Shell, folder: Path) -> None:
     console.rule("[bold]8. A run that fails, truthfully[/]")
     scenes.fail_truthfully(ed)
     console.rule("[bold]9. Submissions that are refused[/]")
-    scenes.be_refused(ed, vic)
+    scenes.be_refused(ann, ed, vic)
     console.rule("[bold]10. A run from a notebook[/]")
     scenes.run_from_notebook(ed)
     console.rule("[bold]11. The audit log, verified[/]")

@@ -100,7 +100,7 @@ def fail_truthfully(ed: Shell) -> None:
     )
 
 
-def be_refused(ed: Shell, vic: Shell) -> None:
+def be_refused(ann: Shell, ed: Shell, vic: Shell) -> None:
     """A production run of code that is not committed is refused by policy; a viewer's run is refused by role."""
     before = newest(ed)
     notebook = ed.folder / "train.ipynb"
@@ -109,12 +109,23 @@ def be_refused(ed: Shell, vic: Shell) -> None:
     edited["cells"][-1]["source"].append("\n# not committed")
     notebook.write_text(json.dumps(edited, indent=1), encoding="utf-8")
     try:
-        ed.animus("run", "train.ipynb", "--class", "production", "--snapshot", "--dataset", f"train={TRAINING}", code=3)
+        ed.animus(
+            "run",
+            "train.ipynb",
+            "--class",
+            "production",
+            "--seed",
+            "7",
+            "--snapshot",
+            "--dataset",
+            f"train={TRAINING}",
+            code=3,
+        )
     finally:
         notebook.write_bytes(committed)
     vic.animus("run", "train.ipynb", "--dataset", f"train={TRAINING}", code=3)
     expect(newest(ed).run_id == before.run_id, "a refused submission has become a run")
-    refusals = list(ed.client.audit.list(actor="user:ed", action=Action.RUN_REFUSED))
+    refusals = list(ann.client.audit.list(actor="user:ed", action=Action.RUN_REFUSED))
     expect(refusals, "the refusal is not in the audit log")
 
 
