@@ -24,6 +24,7 @@ if __name__ == "__main__":
     _package.__path__ = [_folder]
     sys.modules["animus_runner"] = _package
 
+import contextlib
 import gc
 import importlib
 import importlib.metadata
@@ -39,13 +40,31 @@ from typing import Any
 from animus_runner import kernel_process, sandbox, warden
 
 PRELOADED = (
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "IPython.utils.wildcard",
+    "encodings.ascii",
+    "encodings.idna",
+    "encodings.latin_1",
+    "faulthandler",
+    "ipykernel.comm.manager",
+    "ipykernel.debugger",
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
-    "ipykernel.iostream",
-    "ipykernel.comm.manager",
+    "pdb",
+    "pwd",
+    "pygments.formatters.terminal256",
+    "sqlite3",
+    "stack_data",
+    "tornado.platform.asyncio",
+    "tornado.queues",
 )
-"""What every kernel imports before its first cell, and what its first cell makes it import."""
+"""What every kernel imports until its first cell has run. One that is missing in an environment is not needed there,
+except for ipykernel itself."""
 
 
 def facts() -> dict[str, Any]:
@@ -68,8 +87,11 @@ def facts() -> dict[str, Any]:
 def main() -> None:
     """Serve requests until standard input ends; returns only as the kernel of one of them."""
     address = Path(sys.argv[1])
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # the debugger would print advice into every run's log
+    importlib.import_module("ipykernel.kernelapp")
     for name in PRELOADED:
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     about = facts()
     line = json.dumps(about).encode() + b"\n"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

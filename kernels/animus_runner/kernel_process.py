@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OPTIONS = ("--HistoryManager.hist_file=:memory:", "--IPKernelApp.parent_handle=1")
 """No history file; and a parent that needs no watching, so that nothing is printed for people at a terminal."""
 
+SET_ON_IMPORT = {"PYDEVD_USE_FRAME_EVAL": "NO"}
+"""What importing ipykernel puts into the environment; its import is older than the run's environment."""
+
 BOUND = b'{"bound": true}\n'
 
 
@@ -40,7 +43,7 @@ def become(request: Request, bound: int) -> None:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     os.umask(0o022)
     os.environ.clear()
-    os.environ.update(request.environment)
+    os.environ.update(SET_ON_IMPORT | request.environment)
     os.chdir(request.folder)
     request.limits.apply(count_processes=request.view is not None)
     sys.path[:0] = request.support
