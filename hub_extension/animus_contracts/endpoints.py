@@ -220,7 +220,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _read("environments.read", P + "/environments/{environment}", "Read an environment", Environment,
           permission=may.ENVIRONMENT_READ),
     _create("environments.archive", P + "/environments/{environment}:archive", "Archive an environment", None,
-            Environment, permission=may.ENVIRONMENT_WRITE),
+            Environment, status=200, permission=may.ENVIRONMENT_WRITE),
     _create("environment_locks.create", P + "/environment-locks", "Pin an environment", LockEnvironment,
             EnvironmentLock, permission=may.ENVIRONMENT_WRITE),
     _read("environment_locks.list", P + "/environment-locks", "List locks, newest first; name is the environment's",
