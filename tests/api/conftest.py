@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from tests.fakes.users import FakeUsers, a_user
 
 PREFIX = "/services/animus/"
 EXECUTOR_TOKEN = "executor-secret"
+NO_TLS = ssl.create_default_context()  # made once, because making it takes longer than most tests
 MAX_OBJECT_BYTES = 32 * 1024 * 1024
 
 TOKENS = {
@@ -58,7 +60,7 @@ class Server:
         """Return a client of the API that carries a token."""
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        return httpx.Client(base_url=self.url + "api/v1", headers=headers, timeout=20, trust_env=False)
+        return httpx.Client(base_url=self.url + "api/v1", headers=headers, timeout=20, trust_env=False, verify=NO_TLS)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,9 @@ def build_edge(
         "prefix": PREFIX,
         "database": database,
         "objects": objects,
-        "authenticator": Authenticator(users=users, executors=executors, find_token=find_token, clock=utc_now),
+        "authenticator": Authenticator(
+            users=users, executors=executors, find_token=find_token, clock=more.get("clock", utc_now)
+        ),
         "limits": Limits(repository_schemes=frozenset({"https", "file"})),
         "wakeups": Wakeups(loop),
         "readers": readers,

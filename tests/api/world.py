@@ -11,10 +11,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from tests.api.conftest import EXECUTOR_TOKEN, Server, key
 
 from animus_contracts.digests import DIGEST
 from animus_contracts.endpoints import BY_OPERATION, Body, Endpoint
+from tests.api.conftest import EXECUTOR_TOKEN, Server, key
 
 CONTENT = b"alcohol,class\n13.2,0\n12.1,1\n"
 HASH = "ab" * 32
@@ -113,7 +113,15 @@ def finish(world: World, epoch: int) -> dict[str, Any]:
         {"type": "notebook.started", "sequence": 1, "at": at, "cells_total": 1},
         {"type": "cell.started", "sequence": 2, "at": at, "cell_id": "c", "cell_index": 0},
         {"type": "metric.logged", "sequence": 3, "at": at, "name": "accuracy", "step": 1, "value": 0.97},
-        {"type": "cell.ended", "sequence": 4, "at": at, "cell_id": "c", "cell_index": 0, "seconds": 0.1, "status": "ok"},
+        {
+            "type": "cell.ended",
+            "sequence": 4,
+            "at": at,
+            "cell_id": "c",
+            "cell_index": 0,
+            "seconds": 0.1,
+            "status": "ok",
+        },
     ]
     world.post(world.run_token, f"{base}/events", {"epoch": epoch, "events": events})
     put_object(world, world.run_token, f"{base}/objects/{digest(content)}", content)
@@ -134,7 +142,13 @@ def finish(world: World, epoch: int) -> dict[str, Any]:
         "environment": {},
         "limitations": [],
     }
-    end = {"event_id": uuid4().hex, "epoch": epoch, "verdict": "succeeded", "artifacts": [entry], "provenance": provenance}
+    end = {
+        "event_id": uuid4().hex,
+        "epoch": epoch,
+        "verdict": "succeeded",
+        "artifacts": [entry],
+        "provenance": provenance,
+    }
     assert world.post(EXECUTOR_TOKEN, f"{base}:end", end)["state"] == "succeeded"
     with world.server.client("vic") as client:
         page = client.get(f"/projects/{world.path['project']}/runs/{world.path['run']}/artifacts").json()
@@ -151,7 +165,9 @@ def body_of(world: World, operation: str) -> Any:
         "projects.update": {"description": name},
         "role_bindings.put": {"subject_type": "user", "subject": name, "role": "viewer"},
         "datasets.create": {"name": name},
-        "dataset_versions.create": {"files": [], "metadata": {"note": name}},
+        "dataset_versions.create": {
+            "files": [{"path": f"{name}.csv", "digest": world.path["digest"], "size_bytes": len(CONTENT)}]
+        },
         "environments.define": {"name": name, "python": "3.11"},
         "environment_locks.create": {
             "environment_id": world.path["environment"],
