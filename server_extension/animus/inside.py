@@ -63,22 +63,35 @@ class Channel:
                 self._connect(address).sendall(line)
                 reply = json.loads(self._replies.readline() or "null")
             except (OSError, ValueError) as error:
-                self._owner = 0
+                self.close()
                 raise AnimusError("supervisor_silent", f"the run's supervisor does not answer: {error}") from error
-        if not isinstance(reply, dict):
-            raise AnimusError("supervisor_silent", "the run's supervisor closed the channel")
+            if not isinstance(reply, dict):
+                self.close()
+                raise AnimusError("supervisor_silent", "the run's supervisor closed the channel")
         if not reply.get("ok"):
             fault = reply.get("error") or {}
             raise AnimusError(str(fault.get("code", "refused")), str(fault.get("message", "refused")))
 
+    def close(self) -> None:
+        """Hang up; the next request connects anew."""
+        if self._socket is not None:
+            self._replies.close()
+            self._socket.close()
+            self._socket = None
+
     def _connect(self, address: str) -> socket.socket:
         # A forked child (multiprocessing) must not share its parent's connection: replies would cross.
-        if self._socket is None or self._owner != os.getpid():
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._socket.settimeout(REPLY_SECONDS)
-            self._socket.connect(address)
-            self._replies = self._socket.makefile("r", encoding="utf-8")
-            self._owner = os.getpid()
+        if self._owner != os.getpid():
+            self.close()
+        if self._socket is None:
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            made.settimeout(REPLY_SECONDS)
+            try:
+                made.connect(address)
+            except OSError:
+                made.close()
+                raise
+            self._socket, self._replies, self._owner = made, made.makefile("r", encoding="utf-8"), os.getpid()
         return self._socket
 
 

@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,12 +45,11 @@ def key_for(home: Path, url: str, project: str, submission: SubmitRun) -> Iterat
         yield key
     except UnreachableError:
         raise
-    except BaseException as error:
-        if isinstance(error, Exception):
-            note.unlink(missing_ok=True)
+    except Exception:
+        _forget(note)
         raise
     else:
-        note.unlink(missing_ok=True)
+        _forget(note)
 
 
 def _fingerprint(url: str, project: str, submission: SubmitRun) -> str:
@@ -73,3 +72,8 @@ def _remember(note: Path) -> str:
     new.write_text(key, encoding="ascii")
     new.replace(note)
     return key
+
+
+def _forget(note: Path) -> None:
+    with suppress(OSError):
+        note.unlink(missing_ok=True)
