@@ -91,8 +91,8 @@ class Notifications:
                 with psycopg.connect(**options, autocommit=True) as connection:
                     connection.execute(f"LISTEN {TOPIC}")
                     self._forward(connection)
-            except psycopg.Error:
-                LOG.warning("the connection that listens for notifications was lost", exc_info=True)
+            except psycopg.Error as error:
+                LOG.warning("the connection that listens for notifications was lost: %s", type(error).__name__)
                 self._closing.wait(MEND_SECONDS)
 
     def _forward(self, connection: psycopg.Connection) -> None:

@@ -103,7 +103,7 @@ class Writer:
             channels = self._commit(pieces)
         except Exception as error:  # whatever it was, everyone who waits is told, and the writer goes on
             lost = translate(error) if isinstance(error, (DBAPIError, *DRIVER_ERRORS)) else error
-            LOG.exception("a commit failed", exc_info=lost)
+            LOG.exception("a commit failed: %s", lost, exc_info=None if isinstance(lost, AnimusError) else lost)
             for piece in pieces:
                 piece.error = piece.error or lost
         for piece in pieces:
