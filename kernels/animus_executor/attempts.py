@@ -147,7 +147,8 @@ class Attempts:
             outcome = failed(FailureReason.ENVIRONMENT, summary, detail=str(error), remedy=remedy)
         except BackendError as error:
             outcome = failed(FailureReason.INFRASTRUCTURE, "The executor cannot start runs.", detail=str(error))
-        except AttemptLostError:
+        except AttemptLostError as error:
+            log.warning("attempt %s cannot start: %s", lease.execution_id, error)
             return None
         if handle.killed:
             return None if keeper.is_lost else failed(FailureReason.INFRASTRUCTURE, "The executor was stopped.")
