@@ -46,6 +46,23 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A question to the policies.
+
+    Attributes:
+        subject: Who asks, ``user:ann`` or ``service:ci``.
+        action: :data:`SUBMIT` or :data:`START`.
+        project: The project's name.
+        context: The facts as JSON, see :func:`build_context`.
+    """
+
+    subject: str
+    action: str
+    project: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledPolicies:
     """Policies ready for evaluation, with each one's effect and annotations by name."""
 
@@ -148,15 +165,16 @@ def compile_policies(texts: tuple[tuple[str, str], ...]) -> CompiledPolicies:
     )
 
 
-def judge(policies: Sequence[PolicyText], request: Mapping[str, Any]) -> Judgement:
-    """Ask the policies.
+def judge(policies: Sequence[PolicyText], request: Request) -> Judgement:
+    """Ask the policies."""
+    return _judge(tuple((f"{text.origin}/{text.name}", text.cedar) for text in policies), request)
 
-    Args:
-        policies: The policies in force.
-        request: As :func:`build_request` makes it.
-    """
-    compiled = compile_policies(tuple((f"{text.origin}/{text.name}", text.cedar) for text in policies))
-    result = cedarpy.is_authorized(dict(request), compiled.policy_set, NO_ENTITIES)
+
+# Pure, so equal questions have equal answers: a sweep asks the same for each of its runs.
+@lru_cache(maxsize=256)
+def _judge(texts: tuple[tuple[str, str], ...], request: Request) -> Judgement:
+    compiled = compile_policies(texts)
+    result = cedarpy.is_authorized(_in_cedar(request), compiled.policy_set, NO_ENTITIES)
     if result.diagnostics.errors:
         words = f"a policy could not be evaluated, so nothing is allowed: {result.diagnostics.errors[0]}"
         return Judgement(effect=Effect.DENY, deciding=[], missing=[], reason=words)
@@ -167,20 +185,18 @@ def judge(policies: Sequence[PolicyText], request: Mapping[str, Any]) -> Judgeme
     # By default deny nothing decided; what could have permitted it tells which facts are missing.
     candidates = deciding or [key for key, effect in compiled.effects.items() if effect == "permit"]
     missing = {compiled.annotations[key].get("missing") for key in candidates} - {None, ""}
-    reason = _reasons(compiled, deciding) or (
-        f"refused by {', '.join(deciding)}" if deciding else "no policy permits it"
-    )
+    fallback = f"refused by {', '.join(deciding)}" if deciding else "no policy permits it"
+    reason = _reasons(compiled, deciding) or fallback
     return Judgement(effect=Effect.DENY, deciding=deciding, missing=sorted(filter(None, missing)), reason=reason)
 
 
-def build_request(subject: str, action: str, project_name: str, context: Mapping[str, Any]) -> dict[str, Any]:
-    """Build a Cedar request; ``subject`` is ``user:ann`` or ``service:ci``."""
-    kind, _, name = subject.partition(":")
+def _in_cedar(request: Request) -> dict[str, Any]:
+    kind, _, name = request.subject.partition(":")
     return {
         "principal": {"type": "Service" if kind == PrincipalKind.SERVICE else "User", "id": name},
-        "action": {"type": "Action", "id": action},
-        "resource": {"type": "Project", "id": project_name},
-        "context": dict(context),
+        "action": {"type": "Action", "id": request.action},
+        "resource": {"type": "Project", "id": request.project},
+        "context": request.context,
     }
 
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from animus_contracts.audit import Action
-from animus_contracts.digests import digest_of
+from animus_contracts.digests import canonical, digest_bytes
 from animus_contracts.identifiers import DecisionId, PolicyId, SnapshotId
 from animus_contracts.pages import NamedListQuery, Page
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot, PutPolicy
 from animus_control.domain.names import name_faults, refuse, text_faults
 from animus_control.domain.policies import (
-    build_request,
+    Request,
     check_policy,
     in_force,
     judge,
@@ -103,7 +103,9 @@ def decide(
     call: Call, snapshot: PolicySnapshot, *, subject: str, action: str, project_name: str, context: Mapping[str, Any]
 ) -> PolicyDecision:
     """Ask a snapshot's policies and return the decision; nothing is stored."""
-    judgement = judge(snapshot.policies, build_request(subject, action, project_name, context))
+    seen = canonical(context)
+    request = Request(subject=subject, action=action, project=project_name, context=seen.decode())
+    judgement = judge(snapshot.policies, request)
     return PolicyDecision(
         decision_id=DecisionId(call.new_id()),
         project_id=snapshot.project_id,
@@ -116,7 +118,7 @@ def decide(
         missing=judgement.missing,
         reason=judgement.reason,
         context=dict(context),
-        context_digest=digest_of(context),
+        context_digest=digest_bytes(seen),
         decided_at=call.now,
     )
 

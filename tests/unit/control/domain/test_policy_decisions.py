@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from animus_contracts.digests import canonical
 from animus_contracts.policies import Effect, Policy, PolicyState, PolicyText
 from animus_contracts.projects import Role
 from animus_contracts.runs import Limitation, RunClass
@@ -20,8 +21,8 @@ from animus_control.domain.policies import (
     START,
     SUBMIT,
     Judgement,
+    Request,
     build_context,
-    build_request,
     check_policy,
     in_force,
     judge,
@@ -39,7 +40,11 @@ PERMIT_ALL = "permit (principal, action, resource);"
 def asked(*policies: PolicyText, action: str = SUBMIT, role: Role = Role.EDITOR, **facts: Any) -> Judgement:
     run = a_run(**{key: facts.pop(key) for key in ("run_class", "limitations") if key in facts})
     context = build_context(run, a_lock(), ANN, role) | facts
-    return judge(policies, build_request("user:ann", action, "demo", context))
+    return judge(policies, a_request(context, action))
+
+
+def a_request(context: dict[str, Any], action: str = SUBMIT) -> Request:
+    return Request(subject="user:ann", action=action, project="demo", context=canonical(context).decode())
 
 
 def a_text(cedar: str, name: str = "mine") -> PolicyText:
@@ -98,7 +103,7 @@ def test_production_without_commit_or_lock_is_refused(field: str) -> None:
     section = "code" if field == "commit" else "environment"
     context[section] = context[section] | {field: ""}
 
-    decision = judge(platform_policies(), build_request("user:ann", SUBMIT, "demo", context))
+    decision = judge(platform_policies(), a_request(context))
 
     assert decision.deciding == ["platform/production/commit"]
 
