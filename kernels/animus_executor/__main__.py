@@ -63,12 +63,13 @@ def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
     """
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     control_plane = ControlPlane(settings.control_plane, settings.token)
+    backend, kernel_parents = ProcessBackend(sockets), KernelParents(sockets, KEPT_KERNEL_PARENTS)
     attempts = Attempts(
         settings=settings,
         control_plane=control_plane,
         environments=Environments(settings.data / "environments", settings.environments),
-        kernel_parents=KernelParents(sockets, KEPT_KERNEL_PARENTS),
-        backend=ProcessBackend(sockets),
+        kernel_parents=kernel_parents,
+        backend=backend,
         folders=RunFolders(settings.data),
         support=provide_support(settings.data / "support"),
     )
@@ -78,7 +79,7 @@ def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
         control_plane,
         attempts.execute,
         slots=settings.slots,
-        limitations=attempts.backend.limitations,
+        limitations=backend.limitations,
         platform=sysconfig.get_platform().replace("-", "_").replace(".", "_"),
     )
     agent.start()
@@ -86,6 +87,8 @@ def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
     stopping.wait()
     agent.stop()
     stop_attempts(attempts)
+    backend.close()
+    kernel_parents.close()
 
 
 def stop_attempts(attempts: Attempts) -> None:
@@ -95,8 +98,6 @@ def stop_attempts(attempts: Attempts) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while attempts.active and time.monotonic() < deadline:
         time.sleep(0.05)
-    attempts.backend.close()
-    attempts.kernel_parents.close()
 
 
 def report_abandoned(control_plane: ControlPlane, record: Record) -> None:

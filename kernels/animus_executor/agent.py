@@ -56,7 +56,6 @@ class Agent:
         self._execute = execute
         self._request = LeaseRequest(wait_seconds=WAIT_SECONDS, limitations=limitations, platform=platform)
         self._stopping = threading.Event()
-        self._working = threading.Semaphore(0)
         self._slots = [threading.Thread(target=self._run, name=f"slot-{n}", daemon=True) for n in range(slots)]
 
     def start(self) -> None:
@@ -67,6 +66,12 @@ class Agent:
     def stop(self) -> None:
         """Take no further lease. A slot that waits for one is abandoned with the process."""
         self._stopping.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait until the slots have noticed that they are to stop."""
+        deadline = time.monotonic() + seconds
+        for slot in self._slots:
+            slot.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         pause = FIRST_PAUSE

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,12 +19,12 @@ from typing import Protocol
 from animus_contracts.assignments import Assignment, AttemptResult
 from animus_contracts.digests import digest_bytes
 from animus_contracts.executions import EndExecution, ExecutionEnded, Lease, RunCredentials, StartExecution, Verdict
+from animus_contracts.plans import PlannedEnvironment
 from animus_contracts.runs import Failure, FailureReason
 from animus_executor.backends import Attempt, Backend, BackendError
 from animus_executor.control_plane import ProtocolError, UnreachableError
-from animus_executor.environments import Environments
 from animus_executor.installation import UnrealisableError
-from animus_executor.kernel_parents import KernelParentError, KernelParents
+from animus_executor.kernel_parents import KernelParentError
 from animus_executor.leases import Beats, Keeper
 from animus_executor.runs import RunFolders
 from animus_executor.settings import Settings
@@ -46,6 +46,20 @@ class Verdicts(Beats, Protocol):
 
     def end(self, execution_id: str, message: EndExecution) -> ExecutionEnded:
         """End an attempt."""
+
+
+class Realises(Protocol):
+    """What makes environments."""
+
+    def realised(self, planned: PlannedEnvironment) -> AbstractContextManager[Path]:
+        """Hold the folder of a lock's environment."""
+
+
+class ServesKernels(Protocol):
+    """What starts kernels in environments."""
+
+    def serving(self, environment: Path) -> AbstractContextManager[Path]:
+        """Hold the socket of an environment's kernel parent."""
 
 
 class AttemptLostError(Exception):
@@ -107,8 +121,8 @@ class Attempts:
 
     settings: Settings
     control_plane: Verdicts
-    environments: Environments
-    kernel_parents: KernelParents
+    environments: Realises
+    kernel_parents: ServesKernels
     backend: Backend
     folders: RunFolders
     support: Path

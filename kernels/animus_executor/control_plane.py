@@ -72,6 +72,10 @@ class ControlPlane:
             trust_env=False,  # the address is configured; a proxy variable must not redirect a token
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def lease(self, request: LeaseRequest) -> Lease | None:
         """Take the next run, waiting as long as the request says."""
         answer = self._call("executions.lease", request, LeaseReply, patience=request.wait_seconds + ANSWER_SECONDS)

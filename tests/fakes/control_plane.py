@@ -83,6 +83,7 @@ class ControlPlaneSimulator:
         self.calls: list[str] = []
         self.away = threading.Event()
         self._changed = threading.Condition()
+        self._is_open = True
         self._queue: deque[Plan] = deque()
         self._server = _Server(self)
 
@@ -91,6 +92,7 @@ class ControlPlaneSimulator:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close_queue()
         self._server.shutdown()
         self._server.server_close()
 
@@ -103,6 +105,12 @@ class ControlPlaneSimulator:
         """Queue a run."""
         with self._changed:
             self._queue.append(plan)
+            self._changed.notify_all()
+
+    def close_queue(self) -> None:
+        """Grant nothing more; whoever waits for a lease gets none at once."""
+        with self._changed:
+            self._is_open = False
             self._changed.notify_all()
 
     def ended(self, run_id: str, patience: float = 60.0) -> Attempt:
@@ -161,7 +169,7 @@ class ControlPlaneSimulator:
     def _lease(self, request: LeaseRequest) -> LeaseReply:
         self.lease_requests.append(request)
         with self._changed:
-            self._changed.wait_for(lambda: self._queue, request.wait_seconds)
+            self._changed.wait_for(lambda: self._queue or not self._is_open, request.wait_seconds)
             return LeaseReply(lease=self.grant(self._queue.popleft()).lease if self._queue else None)
 
     def _start(self, attempt: Attempt, message: StartExecution) -> RunCredentials:

@@ -1,0 +1,286 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every attempt gets exactly one verdict, the executor's; a lost one gets none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from animus_contracts.assignments import AttemptResult
+from animus_contracts.executions import EndExecution, Verdict
+from animus_contracts.plans import PlannedEnvironment
+from animus_contracts.runs import Failure, FailureReason, Limitation
+from animus_executor import attempts as module
+from animus_executor.agent import Agent
+from animus_executor.attempts import Attempts, end_patiently
+from animus_executor.control_plane import ControlPlane
+from animus_executor.installation import UnrealisableError
+from animus_executor.kernel_parents import KernelParentError
+from animus_executor.runs import RunFolders
+from animus_executor.settings import Settings
+from tests.fakes.backend import KILLED, FakeBackend
+from tests.fakes.control_plane import EXECUTOR_TOKEN, Attempt, ControlPlaneSimulator
+from tests.fakes.plans import a_lease, a_plan
+
+CANCELED = AttemptResult(verdict=Verdict.CANCELED)
+BROKEN = Failure(reason=FailureReason.USER_CODE, summary="Cell 1 raised ValueError.")
+
+
+class Prepared:
+    """Environments and kernel parents that are always there, unless they are told to fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.error: Exception | None = None
+
+    @contextmanager
+    def realised(self, planned: PlannedEnvironment) -> Iterator[Path]:
+        assert planned.requirements
+        if isinstance(self.error, UnrealisableError):
+            raise self.error
+        yield self.folder
+
+    @contextmanager
+    def serving(self, environment: Path) -> Iterator[Path]:
+        if isinstance(self.error, KernelParentError):
+            raise self.error
+        yield environment / "kernels.sock"
+
+
+@dataclass
+class World:
+    simulator: ControlPlaneSimulator
+    backend: FakeBackend
+    prepared: Prepared
+    attempts: Attempts
+    agent: Agent
+
+    def run(self) -> Attempt:
+        """Have one run executed to its end."""
+        plan = a_plan()
+        self.simulator.submit(plan)
+        return self.simulator.ended(plan.run_id, 10.0)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with ControlPlaneSimulator(lease_seconds=0.6, heartbeat_seconds=0.05) as simulator:
+        backend, prepared = FakeBackend(), Prepared(tmp_path)
+        control_plane = ControlPlane(simulator.url, EXECUTOR_TOKEN)
+        attempts = Attempts(
+            settings=Settings(control_plane=simulator.url, name="local", token=EXECUTOR_TOKEN, data=tmp_path),
+            control_plane=control_plane,
+            environments=prepared,
+            kernel_parents=prepared,
+            backend=backend,
+            folders=RunFolders(tmp_path / "data"),
+            support=tmp_path,
+        )
+        limitations = [Limitation.MEMORY_NOT_LIMITED]
+        agent = Agent(control_plane, attempts.execute, slots=1, limitations=limitations, platform="linux_x86_64")
+        agent.start()
+        yield World(simulator, backend, prepared, attempts, agent)
+        agent.stop()
+        backend.close()
+        simulator.close_queue()
+        agent.join(10.0)
+        control_plane.close()
+
+
+def ended(attempt: Attempt) -> EndExecution:
+    assert attempt.ended is not None
+    return attempt.ended
+
+
+def test_the_supervisors_result_becomes_the_verdict(world: World) -> None:
+    world.backend.outcome = AttemptResult(verdict=Verdict.FAILED, failure=BROKEN)
+    attempt = world.run()
+    execution = attempt.lease.execution_id
+    assert ended(attempt) == EndExecution(
+        event_id=f"{execution}.1.end", epoch=1, verdict=Verdict.FAILED, failure=BROKEN
+    )
+    assert world.attempts.active == {}
+
+
+def test_an_attempt_gets_its_plan_and_run_token_and_never_the_executors_token(world: World) -> None:
+    attempt = world.run()
+    assignment = world.backend.launched().assignment
+    assert (assignment.plan, assignment.plan_digest) == (attempt.lease.plan, attempt.lease.plan_digest)
+    assert assignment.run_token.startswith("ar_")
+    assert EXECUTOR_TOKEN.encode() not in msgspec.json.encode(assignment)
+    assert assignment.run_token not in repr(assignment)
+    assert attempt.started is not None
+    assert attempt.started.limitations == [Limitation.MEMORY_NOT_LIMITED]
+    assert world.simulator.lease_requests[0].limitations == [Limitation.MEMORY_NOT_LIMITED]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(KILLED, FailureReason.KILLED), (1, FailureReason.INFRASTRUCTURE), (0, FailureReason.INFRASTRUCTURE)],
+)
+def test_a_supervisor_without_a_result_is_a_failure(world: World, status: int, reason: FailureReason) -> None:
+    world.backend.outcome = status
+    end = ended(world.run())
+    assert end.verdict is Verdict.FAILED
+    assert end.failure is not None
+    assert end.failure.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UnrealisableError("no wheels", remedy="lock again"), FailureReason.ENVIRONMENT),
+        (KernelParentError("status 1"), FailureReason.ENVIRONMENT),
+    ],
+    ids=["lock", "kernel"],
+)
+def test_an_environment_that_cannot_be_had_fails_the_run_before_it_starts(
+    world: World, error: Exception, reason: FailureReason
+) -> None:
+    world.prepared.error = error
+    attempt = world.run()
+    failure = ended(attempt).failure
+    assert failure is not None
+    assert failure.reason is reason
+    assert failure.remedy
+    assert attempt.started is None
+
+
+def test_a_backend_that_cannot_start_runs_is_infrastructure(world: World) -> None:
+    world.backend.error = "no parent"
+    failure = ended(world.run()).failure
+    assert failure is not None
+    assert (failure.reason, failure.detail) == (FailureReason.INFRASTRUCTURE, "no parent")
+
+
+def test_a_canceled_attempt_is_asked_first_and_its_result_counts(world: World) -> None:
+    world.backend.outcome, world.backend.on_cancel = None, CANCELED
+    plan = a_plan()
+    world.simulator.submit(plan)
+    world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started).cancel = True
+    attempt = world.simulator.ended(plan.run_id, 10.0)
+    assert ended(attempt).verdict is Verdict.CANCELED
+    assert not world.backend.launched().killed.is_set()
+
+
+def test_a_canceled_attempt_that_does_not_stop_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FORCE_SECONDS", 0.2)
+    world.backend.outcome = None
+    plan = a_plan()
+    world.simulator.submit(plan)
+    world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started).cancel = True
+    attempt = world.simulator.ended(plan.run_id, 10.0)
+    assert ended(attempt).verdict is Verdict.CANCELED
+    assert world.backend.launched().killed.is_set()
+
+
+def test_a_run_that_ended_before_its_cancellation_stays_as_it_ended(world: World) -> None:
+    world.backend.outcome, world.backend.on_cancel = None, AttemptResult(verdict=Verdict.SUCCEEDED)
+    plan = a_plan()
+    world.simulator.submit(plan)
+    world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started).cancel = True
+    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
+
+
+def test_an_attempt_whose_epoch_is_stale_is_killed_and_reports_nothing(world: World) -> None:
+    world.backend.outcome = None
+    plan = a_plan()
+    world.simulator.submit(plan)
+    attempt = world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started)
+    attempt.stale = True
+    assert world.backend.launched().killed.wait(5.0)
+    time.sleep(0.3)
+    assert attempt.ended is None
+    assert "executions.end" not in world.simulator.calls
+
+
+def test_an_attempt_without_answers_is_killed_when_its_lease_ends_and_reports_nothing(world: World) -> None:
+    world.backend.outcome = None
+    plan = a_plan()
+    world.simulator.submit(plan)
+    launched = world.backend.launched()
+    away_since = time.monotonic()
+    world.simulator.away.set()
+    assert launched.killed.wait(5.0)
+    assert time.monotonic() - away_since < 1.0
+    world.simulator.away.clear()
+    time.sleep(0.3)
+    assert "executions.end" not in world.simulator.calls
+
+
+def test_an_attempt_survives_a_control_plane_that_is_away_for_less_than_the_lease(world: World) -> None:
+    world.backend.outcome = None
+    plan = a_plan()
+    world.simulator.submit(plan)
+    launched = world.backend.launched()
+    world.simulator.away.set()
+    time.sleep(0.25)
+    world.simulator.away.clear()
+    time.sleep(0.8)
+    assert not launched.killed.is_set()
+    launched.end(AttemptResult(verdict=Verdict.SUCCEEDED))
+    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
+
+
+def test_an_end_is_repeated_until_it_is_answered_and_counts_once(world: World) -> None:
+    world.backend.outcome = None
+    plan = a_plan()
+    world.simulator.submit(plan)
+    launched = world.backend.launched()
+    world.simulator.away.set()
+    launched.end(AttemptResult(verdict=Verdict.SUCCEEDED))
+    time.sleep(0.3)
+    world.simulator.away.clear()
+    attempt = world.simulator.ended(plan.run_id, 10.0)
+    assert ended(attempt).verdict is Verdict.SUCCEEDED
+    assert world.simulator.calls.count("executions.end") > 1
+
+
+def test_a_slot_takes_the_next_run_after_one_that_broke(world: World) -> None:
+    world.backend.error = "no parent"
+    world.run()
+    world.backend.error = ""
+    assert ended(world.run()).verdict is Verdict.SUCCEEDED
+
+
+def test_a_control_plane_that_is_away_is_asked_again(world: World) -> None:
+    world.run()
+    world.simulator.away.set()
+    threading.Timer(0.5, world.simulator.away.clear).start()
+    assert ended(world.run()).verdict is Verdict.SUCCEEDED
+
+
+def test_an_attempts_folder_is_removed_with_the_attempt(world: World) -> None:
+    world.run()
+    time.sleep(0.1)
+    assert list((world.prepared.folder / "data" / "runs").iterdir()) == []
+
+
+def test_a_successor_names_what_a_killed_executor_left(tmp_path: Path) -> None:
+    lease = a_lease()
+    folder = RunFolders(tmp_path).make(lease)
+    (folder / "outputs").mkdir(mode=0o500)
+    (tmp_path / "runs" / "half-made").mkdir()
+    successor = RunFolders(tmp_path)
+    records = list(successor.sweep())
+    assert [(record.execution_id, record.run_id, record.epoch) for record in records] == [
+        (lease.execution_id, lease.run_id, 1)
+    ]
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_an_end_that_is_refused_is_not_repeated(world: World) -> None:
+    attempt = world.run()
+    message = EndExecution(event_id="another", epoch=1, verdict=Verdict.CANCELED)
+    before = world.simulator.calls.count("executions.end")
+    end_patiently(world.attempts.control_plane, attempt.lease.execution_id, message, patience=5.0)
+    assert world.simulator.calls.count("executions.end") == before + 1
+    assert ended(attempt).verdict is Verdict.SUCCEEDED
