@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from animus_contracts.datasets import FileEntry
 from animus_contracts.digests import DIGEST, Digest
+from animus_contracts.paths import path_fault
 from animus_contracts.problems import Fault
 from animus_control.domain.limits import Limits
-from animus_control.domain.names import path_fault
 
 
 def file_faults(files: Sequence[FileEntry], limits: Limits) -> list[Fault]:
@@ -20,7 +20,7 @@ def file_faults(files: Sequence[FileEntry], limits: Limits) -> list[Fault]:
         return [Fault(path="$.files", code="wrong_length", message=message)]
     faults: list[Fault] = []
     for index, entry in enumerate(files):
-        if fault := path_fault(entry.path, limits):
+        if fault := path_fault(entry.path):
             faults.append(Fault(path=f"$.files[{index}].path", code="invalid_path", message=fault))
         if not DIGEST.fullmatch(entry.digest):
             message = "must be 'sha256:' and 64 lower-case hexadecimal characters"

@@ -14,9 +14,10 @@ import msgspec
 
 from animus_contracts.digests import DIGEST
 from animus_contracts.environments import DefineEnvironment, Image, LockEnvironment, Resources
+from animus_contracts.paths import UNPRINTABLE
 from animus_contracts.problems import Fault
 from animus_control.domain.limits import Limits
-from animus_control.domain.names import UNPRINTABLE, name_faults, text_faults
+from animus_control.domain.names import name_faults, text_faults
 
 PYTHON = re.compile(r"3\.[0-9]{1,2}")
 SHOWN_CHARACTERS = 60

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Names, labels and paths that callers choose are checked here, each with the place and the rule of every fault."""
+"""Names and labels that callers choose are checked here, each with the place and the rule of every fault."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from animus_contracts.identifiers import BINDING_NAME, PROJECT_NAME, RESOURCE_NAME
+from animus_contracts.paths import UNPRINTABLE
 from animus_contracts.problems import Fault
 from animus_control.domain.errors import InvalidError
 from animus_control.domain.limits import Limits
 
-# Whatever could end a line, hide text or reverse its direction has no place in a name that people compare by eye.
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
     "project": (PROJECT_NAME, "3 to 30 lower-case letters, digits and single hyphens, starting with a letter"),
     "resource": (
@@ -56,22 +55,6 @@ def label_faults(labels: Mapping[str, str], limits: Limits, *, path: str = "$.la
     wrong = (key for key, value in labels.items() if not _is_label(key, limits) or len(value) > limits.label_characters)
     words = f"keys must be 1 to {limits.label_characters} printable characters, values at most as long"
     return [Fault(path=path, code="invalid_label", message=f"{words}; see {key[:40]!r}") for key in wrong]
-
-
-def path_fault(path: str, limits: Limits) -> str | None:
-    """Say why a text is not a plain relative POSIX path, or None when it is one.
-
-    Such a path can be joined to a folder and never leave it, on any system.
-    """
-    if not path or len(path.encode(errors="replace")) > limits.name_bytes:
-        return f"must be 1 to {limits.name_bytes} bytes long"
-    if UNPRINTABLE.search(path):
-        return "must have printable characters only"
-    if "\\" in path or path.startswith("/") or ":" in path.split("/", 1)[0]:
-        return "must be relative, with forward slashes and no drive"
-    if any(part in {"", ".", ".."} for part in path.split("/")):
-        return "must not have empty parts, '.' or '..'"
-    return None
 
 
 def _is_label(key: str, limits: Limits) -> bool:

@@ -16,12 +16,13 @@ from typing import Any
 import msgspec
 
 from animus_contracts.parameters import parameter_faults, secret_rule
+from animus_contracts.paths import UNPRINTABLE, path_fault
 from animus_contracts.problems import Fault
 from animus_contracts.runs import TERMINAL_STATES, CodeRef, Limitation, Run, RunState, SubmitRun
 from animus_control.domain.environments import resource_faults
 from animus_control.domain.errors import ConflictError, InvalidError
 from animus_control.domain.limits import Limits
-from animus_control.domain.names import UNPRINTABLE, label_faults, name_faults, path_fault, refuse
+from animus_control.domain.names import label_faults, name_faults, refuse
 
 
 class Move(StrEnum):
@@ -123,7 +124,7 @@ def code_faults(code: CodeRef, limits: Limits) -> list[Fault]:
     if not COMMIT.fullmatch(code.commit):
         words = f"must be a full commit id of 40 lower-case hexadecimal characters, not {code.commit[:80]!r}"
         faults.append(Fault(path="$.code.commit", code="not_a_commit", message=f"{words}; a branch is not a commit"))
-    if fault := path_fault(code.path, limits):
+    if fault := path_fault(code.path):
         faults.append(Fault(path="$.code.path", code="invalid_path", message=fault))
     elif not code.path.endswith(".ipynb"):
         faults.append(Fault(path="$.code.path", code="invalid_path", message="must name a notebook (.ipynb)"))
@@ -178,7 +179,7 @@ def _shape_faults(message: SubmitRun, limits: Limits) -> list[Fault]:
     for name in message.datasets:
         faults += name_faults(name, rule="binding", path="$.datasets")
     for index, output in enumerate(message.outputs):
-        if fault := path_fault(output, limits):
+        if fault := path_fault(output):
             faults.append(Fault(path=f"$.outputs[{index}]", code="invalid_path", message=fault))
     if len(set(message.outputs)) != len(message.outputs):
         faults.append(Fault(path="$.outputs", code="duplicate_name", message="two outputs have the same name"))

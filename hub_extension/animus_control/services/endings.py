@@ -17,12 +17,13 @@ from animus_contracts.audit import Action
 from animus_contracts.digests import Digest, digest_of
 from animus_contracts.executions import EndExecution, Execution, ExecutionEnded, ExecutionState, Verdict
 from animus_contracts.identifiers import ArtifactId
+from animus_contracts.paths import path_fault
 from animus_contracts.problems import Fault
 from animus_contracts.runs import Failure, FailureReason, Limitation, Run
 from animus_control.domain import lineage
 from animus_control.domain.errors import ConflictError
 from animus_control.domain.limits import Limits
-from animus_control.domain.names import path_fault, refuse
+from animus_control.domain.names import refuse
 from animus_control.domain.runs import Move, advance, merged
 from animus_control.services.admission import objection, policy_failure
 from animus_control.services.executions import held, owned, save
@@ -75,7 +76,7 @@ def end_faults(message: EndExecution, run: Run, limits: Limits) -> list[Fault]:
         words = f"must be at most {limits.artifacts}, not {len(message.artifacts)}"
         return [*faults, Fault(path="$.artifacts", code="too_many", message=words)]
     for index, entry in enumerate(message.artifacts):
-        if fault := path_fault(entry.name, limits):
+        if fault := path_fault(entry.name):
             faults.append(Fault(path=f"$.artifacts[{index}].name", code="invalid_path", message=fault))
     names = {entry.name for entry in message.artifacts}
     if len({(entry.kind, entry.name) for entry in message.artifacts}) != len(message.artifacts):

@@ -22,11 +22,12 @@ from animus_contracts.executions import (
     NotebookStarted,
     ReportEvents,
 )
+from animus_contracts.paths import UNPRINTABLE
 from animus_contracts.problems import Fault
 from animus_contracts.runs import Progress
 from animus_control.domain.errors import ConflictError
 from animus_control.domain.limits import Limits
-from animus_control.domain.names import UNPRINTABLE, refuse
+from animus_control.domain.names import refuse
 from animus_control.services.executions import reporting, save
 from animus_control.services.operations import operation
 from animus_control.services.ports import Call, UnitOfWork

@@ -7,10 +7,11 @@ from __future__ import annotations
 from animus_contracts.audit import Action
 from animus_contracts.identifiers import BindingId
 from animus_contracts.pages import ListQuery, Page
+from animus_contracts.paths import UNPRINTABLE
 from animus_contracts.problems import Fault
 from animus_contracts.projects import PutRoleBinding, RoleBinding, SubjectType
 from animus_control.domain.errors import ConflictError
-from animus_control.domain.names import UNPRINTABLE, refuse
+from animus_control.domain.names import refuse
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
 from animus_control.services.ports import Call, UnitOfWork, audited
