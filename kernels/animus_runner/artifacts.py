@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.digests import Digest
+from animus_contracts.paths import path_fault
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner.channel import RefusedRequestError
 from animus_runner.control_plane import patiently
@@ -127,12 +128,16 @@ def collect_outputs(folder: Path) -> list[Produced]:
     """Find every regular file in the outputs folder.
 
     Raises:
-        FailedError: As user code, when there are too many.
+        FailedError: As user code, when there are too many, or one has a name that cannot be kept.
     """
     found = [
         Produced(name=path.relative_to(folder).as_posix(), kind=ArtifactKind.OUTPUT, path=path)
         for path in _regular_files(folder)
     ]
+    for produced in found:
+        if fault := path_fault(produced.name):
+            summary = f"The notebook left a file whose name cannot be kept: {produced.name!r}."
+            raise FailedError(FailureReason.USER_CODE, summary, detail=f"Its path {fault}.", remedy="Rename the file.")
     if len(found) > MAX_ARTIFACTS:
         raise FailedError(
             FailureReason.USER_CODE,

@@ -105,6 +105,13 @@ def test_more_files_than_a_run_may_have_fail_it(outputs: Path) -> None:
         collect_outputs(outputs)
 
 
+@pytest.mark.parametrize("name", [b"a\nb", b"\xff", b"back\\slash", b"a\xe2\x80\xaeb"])
+def test_a_file_whose_name_cannot_be_kept_fails_the_run_by_its_name(outputs: Path, name: bytes) -> None:
+    Path(os.fsdecode(bytes(outputs) + b"/" + name)).touch()
+    with pytest.raises(FailedError, match="whose name cannot be kept"):
+        collect_outputs(outputs)
+
+
 def test_a_file_that_is_both_logged_and_an_output_is_kept_once(tmp_path: Path) -> None:
     for name, content in {"same": b"1", "other": b"2", "copy": b"1"}.items():
         (tmp_path / name).write_bytes(content)
