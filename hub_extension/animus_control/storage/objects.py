@@ -3,8 +3,9 @@
 """Bytes by digest, in a directory or a bucket: an object is there completely and correctly, or not at all.
 
 The bytes are hashed while they arrive and go to a part file (a multipart upload) that only becomes the object when the
-hash is right; a part that is given up is removed. In a directory the object and its folders are synced to the disk
-before anyone is told of it. Storing an object again replaces it by the same bytes, which mends a damaged one.
+hash is right; a part that is given up is removed (one that a killed process leaves, ``…#1``, is never read). In a
+directory the object and its folders are synced to the disk before anyone is told of it. Storing an object again
+replaces it by the same bytes, which mends a damaged one.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -24,6 +26,9 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import DIGEST, Digest
 from animus_control.domain.errors import AnimusError, InvalidError, MissingError
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile  # a type alone: the package does not have it at run time
 
 PART_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
@@ -67,23 +72,16 @@ class HashedObjectStore:
             InvalidError: ``artifact_hash_mismatch``; nothing is kept of bytes that do not have the digest.
             AnimusError: ``storage_full`` or ``service_unavailable``; nothing is kept.
         """
-        key, seen, size = _key(digest), hashlib.sha256(), 0
-        # Left without close(), the writer gives up its part.
+        key = _key(digest)
         writer = obstore.open_writer_async(self._store, key, buffer_size=PART_BYTES)
-        async for chunk in chunks:
-            seen.update(chunk)
-            size += len(chunk)
-            try:
-                await writer.write(chunk)
-            except FAILURES as error:
-                raise _translated(error) from error
-        if f"sha256:{seen.hexdigest()}" != digest:
-            raise InvalidError("artifact_hash_mismatch", f"the bytes have the digest sha256:{seen.hexdigest()}")
         try:
-            await writer.close()
-            await asyncio.to_thread(self._sync, key)
-        except FAILURES as error:
-            raise _translated(error) from error
+            found, size = await _receive(writer, chunks)
+            if found != digest:
+                raise InvalidError("artifact_hash_mismatch", f"the bytes have the digest {found}")
+            await _stored(writer.close())
+            await _stored(asyncio.to_thread(self._sync, key))
+        finally:
+            del writer  # gives up a part that was not closed: now, not when an error's traceback is let go of
         return StoredObject(digest=digest, size_bytes=size)
 
     async def size(self, digest: Digest) -> int | None:
@@ -133,6 +131,24 @@ class HashedObjectStore:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+async def _receive(writer: AsyncWritableFile, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
+    """Write what arrives and return its digest and size; what breaks the stream itself is passed on as it is."""
+    seen, size = hashlib.sha256(), 0
+    async for chunk in chunks:
+        seen.update(chunk)
+        size += len(chunk)
+        await _stored(writer.write(chunk))
+    return f"sha256:{seen.hexdigest()}", size
+
+
+async def _stored(step: Awaitable[object]) -> None:
+    """Wait for the store alone: an error of the stream that feeds it is not the store's."""
+    try:
+        await step
+    except FAILURES as error:
+        raise _translated(error) from error
 
 
 def _key(digest: Digest) -> str:
