@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from rich.console import Console
 from animus.demo import scenes
 from animus.demo.__main__ import shell_of
 from animus.demo.hub import LocalHub
-from animus.demo.people import log_in
+from animus.demo.people import Person, log_in
 from animus.demo.shell import Shell
 
 CHROMIUM_FLAGS = [
@@ -55,26 +56,34 @@ def _world() -> Iterator[World]:
     hub = LocalHub(data)
     console = Console(file=(data / "console.txt").open("w", encoding="utf-8"), width=120)
     try:
-        passwords = hub.passwords()
-        hub.start()
-        ann = log_in(hub.address, "ann", passwords["ann"])
-        scenes.make_project(shell_of(hub, ann, console))
-        ed, vic = (log_in(hub.address, name, passwords[name]) for name in ("ed", "vic"))
-        ed.ask_for_workspace(scenes.PROJECT)
-        ed.workspace(scenes.PROJECT)
-        shells = [shell_of(hub, person, console) for person in (ann, ed, vic)]
-        (data / "demo").mkdir()
-        scenes.lock_environment(shells[1])
-        scenes.register_data(shells[1], data / "demo")
-        yield World(hub, passwords, *shells)
-        for shell in shells:
-            shell.client.close()
+        with ExitStack() as clients:
+            yield _furnished(hub, clients, console)
     finally:
         ARTIFACTS.mkdir(exist_ok=True)
         if hub.log.exists():
             shutil.copy(hub.log, ARTIFACTS / "e2e-hub.log")
         console.file.close()
         hub.remove()
+
+
+def _furnished(hub: LocalHub, clients: ExitStack, console: Console) -> World:
+    def shell(person: Person) -> Shell:
+        opened = shell_of(hub, person, console)
+        clients.enter_context(opened.client)
+        return opened
+
+    passwords = hub.passwords()
+    hub.start()
+    ann = log_in(hub.address, "ann", passwords["ann"])
+    scenes.make_project(shell(ann))
+    ed, vic = (log_in(hub.address, name, passwords[name]) for name in ("ed", "vic"))
+    ed.ask_for_workspace(scenes.PROJECT)
+    ed.workspace(scenes.PROJECT)
+    world = World(hub, passwords, shell(ann), shell(ed), shell(vic))
+    (hub.data / "demo").mkdir()
+    scenes.lock_environment(world.ed)
+    scenes.register_data(world.ed, hub.data / "demo")
+    return world
 
 
 @pytest.fixture(scope="session", name="browser")

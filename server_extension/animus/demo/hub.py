@@ -25,6 +25,7 @@ from animus.demo.expectations import Disappointment
 
 START_SECONDS = 90
 STOP_SECONDS = 30
+RUNNING = b"JupyterHub is now running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,14 @@ class LocalHub:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             command = [sys.executable, "-m", "animus_hub", "up", "--data", str(self.data)]
             with self.log.open("ab") as log:
+                said_before = log.tell()
                 process = subprocess.Popen(  # noqa: S603 - this program with another module
                     command + (["--port", str(port)] if port else []),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
-            has_ended = lambda: process.poll() is not None  # noqa: E731 - a name for one question
-        else:
-            has_ended = lambda: self.pid is None  # noqa: E731 - a name for one question
-        self._wait_for("/hub/api", has_ended)
-        self._wait_for("/services/animus/readyz", has_ended)
+            # The Hub says so when everything is started; asking it over and over would fill its log before it can.
+            self._wait(lambda: RUNNING in self.log.read_bytes()[said_before:], lambda: process.poll() is not None)
+        self._wait(self._is_ready, lambda: self.pid is None)
 
     def passwords(self) -> dict[str, str]:
         """Give the installation's first accounts new passwords and return them by name."""
@@ -103,12 +103,16 @@ class LocalHub:
             Path(folder).chmod(0o700)
         shutil.rmtree(self.data)
 
-    def _wait_for(self, path: str, has_ended: Callable[[], bool]) -> None:
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.get(f"{self.address}/services/animus/readyz", timeout=2, trust_env=False)
+            return answer.status_code == httpx.codes.OK
+        return False
+
+    def _wait(self, is_done: Callable[[], bool], has_ended: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and not has_ended():
-            with contextlib.suppress(httpx.HTTPError, OSError, ValueError):
-                if httpx.get(self.address + path, timeout=2, trust_env=False).status_code == httpx.codes.OK:
-                    return
+        while not is_done():
+            if has_ended() or time.monotonic() > deadline:
+                tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:])
+                raise Disappointment(f"the installation does not start; the end of {self.log}:\n{tail}")
             time.sleep(0.1)
-        tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-        raise Disappointment(f"{path} does not answer; the end of {self.log}:\n{tail}")
