@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -26,9 +25,6 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import DIGEST, Digest
 from animus_control.domain.errors import AnimusError, InvalidError, MissingError
-
-if TYPE_CHECKING:
-    from obstore import AsyncWritableFile  # a type alone: the package does not have it at run time
 
 PART_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
@@ -72,11 +68,14 @@ class HashedObjectStore:
             InvalidError: ``artifact_hash_mismatch``; nothing is kept of bytes that do not have the digest.
             AnimusError: ``storage_full`` or ``service_unavailable``; nothing is kept.
         """
-        key = _key(digest)
+        key, seen, size = _key(digest), hashlib.sha256(), 0
         writer = obstore.open_writer_async(self._store, key, buffer_size=PART_BYTES)
         try:
-            found, size = await _receive(writer, chunks)
-            if found != digest:
+            async for chunk in chunks:
+                seen.update(chunk)
+                size += len(chunk)
+                await _stored(writer.write(chunk))
+            if (found := f"sha256:{seen.hexdigest()}") != digest:
                 raise InvalidError("artifact_hash_mismatch", f"the bytes have the digest {found}")
             await _stored(writer.close())
             await _stored(asyncio.to_thread(self._sync, key))
@@ -131,16 +130,6 @@ class HashedObjectStore:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-
-
-async def _receive(writer: AsyncWritableFile, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
-    """Write what arrives and return its digest and size; what breaks the stream itself is passed on as it is."""
-    seen, size = hashlib.sha256(), 0
-    async for chunk in chunks:
-        seen.update(chunk)
-        size += len(chunk)
-        await _stored(writer.write(chunk))
-    return f"sha256:{seen.hexdigest()}", size
 
 
 async def _stored(step: Awaitable[object]) -> None:
