@@ -6,6 +6,7 @@
  ├─ ``InvalidError``    the request is wrong in itself
  ├─ ``DeniedError``     the caller may not do this (audited as a refusal)
  ├─ ``MissingError``    there is no such thing, or not for this caller (the two are never told apart)
+ ├─ ``UnseenError``     the project is hidden from the caller, or is not there: missing to them, audited as a refusal
  └─ ``ConflictError``   the state of things does not allow it now
 """
 
@@ -58,6 +59,10 @@ class DeniedError(AnimusError):
 
 class MissingError(AnimusError):
     """There is no such thing, or it belongs to another project; the answer is the same."""
+
+
+class UnseenError(MissingError, DeniedError):
+    """There is no such project, or the caller has no role in it; the answer is the same, and so is the work done."""
 
 
 class ConflictError(AnimusError):

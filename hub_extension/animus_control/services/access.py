@@ -17,7 +17,7 @@ from animus_contracts.audit import Action
 from animus_contracts.endpoints import Caller, Endpoint
 from animus_contracts.identifiers import ProjectId
 from animus_contracts.projects import Project, ProjectState, Role
-from animus_control.domain.errors import ConflictError, DeniedError, MissingError
+from animus_control.domain.errors import ConflictError, DeniedError, UnseenError
 from animus_control.domain.identity import Principal, PrincipalKind
 from animus_control.domain.permissions import best_roles, capped, is_allowed, is_platform_admin, subjects_of
 from animus_control.services.operations import OPERATIONS
@@ -65,7 +65,7 @@ def enter(uow: UnitOfWork, call: Call, endpoint: Endpoint) -> Call:
 
     Raises:
         DeniedError: ``forbidden`` for the wrong kind of credential or a role too low.
-        MissingError: If the project does not exist or the caller has no role in it.
+        UnseenError: If the project does not exist or the caller has no role in it.
         ConflictError: ``project_archived`` for a write in an archived project.
     """
     _check_caller(call, endpoint)
@@ -124,4 +124,4 @@ def _project_of(uow: UnitOfWork, call: Call) -> tuple[Project, Role]:
         role = capped(best_roles(bindings).get(project.project_id), principal, project.name)
         if role is not None:
             return project, role
-    raise MissingError("not_found", NO_PROJECT)
+    raise UnseenError("not_found", NO_PROJECT)

@@ -11,7 +11,7 @@ import pytest
 from animus_contracts.audit import Outcome
 from animus_contracts.datasets import CreateDataset
 from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS, Caller, Endpoint
-from animus_contracts.pages import NamedListQuery
+from animus_contracts.pages import NamedListQuery, RunListQuery
 from animus_contracts.projects import CreateProject, PutRoleBinding, Role, SubjectType
 from animus_control.domain.errors import AnimusError, ConflictError, DeniedError, MissingError
 from animus_control.domain.identity import EVERY_PROJECT, SYSTEM, Principal, PrincipalKind
@@ -75,6 +75,17 @@ def test_foreign_project_answers_exactly_as_a_missing_one(desk: Desk, who: Princ
         answers.append((caught.value.code, caught.value.detail, caught.value.remedy, caught.value.extra))
 
     assert answers[0] == answers[1]
+
+
+def test_stranger_at_the_door_is_audited_where_the_projects_administrators_look(desk: Desk) -> None:
+    project = desk.project()
+
+    with pytest.raises(MissingError):
+        desk.do(NOBODY, "runs.list", RunListQuery(), project="demo")
+
+    record = desk.audit(project.project_id)[-1]
+    assert (record.action, record.outcome, record.actor) == ("access.denied", Outcome.DENIED, "user:eve")
+    assert record.details == {"operation": "runs.list", "code": "not_found", "permission": "run:read"}
 
 
 def test_role_holds_by_id_and_by_name(desk: Desk) -> None:
