@@ -83,8 +83,7 @@ def _configure_hub(c: Any, place: Installation, ports: Ports) -> None:
     hub.shutdown_on_logout = False
     hub.tornado_settings = {"slow_spawn_timeout": 0}
     proxy = c.ConfigurableHTTPProxy
-    # The proxy of the same environment: the name on PATH may be the one for Node.
-    proxy.command = [str(Path(sys.executable).with_name("configurable-http-proxy"))]
+    proxy.command = [sys.executable, "-m", "animus_hub.proxy"]
     proxy.api_url = _address(ports.proxy)
     proxy.auth_token = place.secret_file("proxy-token").read_text(encoding="ascii")
     proxy.pid_file = str(place.data / "proxy.pid")
