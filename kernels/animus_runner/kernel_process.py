@@ -11,6 +11,8 @@ Standard library and ipykernel only: this file runs inside the environment of th
 
 from __future__ import annotations
 
+import atexit
+import faulthandler
 import os
 import random
 import signal
@@ -51,8 +53,13 @@ def become(request: Request, bound: int) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "animus_runner"]:
         del sys.modules[name]
     random.seed(request.seed)
+    # A crash says where it happened, in the log; ipykernel is going to take over stderr.
+    faulthandler.enable(os.dup(sys.stderr.fileno()), all_threads=False)
     app = IPKernelApp.instance()
     app.initialize(["-f", request.connection_file, *OPTIONS])
+    # Closing its sockets in order, ipykernel can wait for a thread that waits for one already stopped (10 s);
+    # nobody listens any more, and everything else that runs at the exit of a process still does.
+    atexit.unregister(app.close)
     os.write(bound, BOUND)
     os.close(bound)
     app.start()

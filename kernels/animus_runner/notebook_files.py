@@ -5,16 +5,26 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from papermill.version import version as papermill_version
 
 from animus_contracts.runs import FailureReason
 from animus_runner.exits import FailedError
 
 NOTEBOOK_FORMAT = 4
+NOT_A_NOTEBOOK = (
+    AttributeError,
+    KeyError,
+    nbformat.ValidationError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What nbformat raises for a file of another shape; it has no error of its own for it."""
 
 nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema once, before any run is forked
 
@@ -29,7 +39,7 @@ def load(path: Path) -> NotebookNode:
         notebook = nbformat.convert(nbformat.reader.reads(path.read_text(encoding="utf-8")), NOTEBOOK_FORMAT)
         notebook = nbformat.v4.upgrade(notebook) or notebook
         nbformat.validate(notebook)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except NOT_A_NOTEBOOK as error:
         summary = f"{path.name} is not a notebook that can be read."
         remedy = "Open it in JupyterLab, save it, commit, and submit again."
         raise FailedError(FailureReason.INPUT, summary, detail=str(error)[:2000], remedy=remedy) from error
@@ -41,9 +51,10 @@ def load(path: Path) -> NotebookNode:
 
 
 def _prepared(notebook: NotebookNode) -> NotebookNode:
+    # papermill itself is not imported: it imports our engine, and that imports this module.
     if "papermill" not in notebook.metadata:
         notebook.metadata["papermill"] = NotebookNode(
-            default_parameters={}, parameters={}, environment_variables={}, version=papermill_version
+            default_parameters={}, parameters={}, environment_variables={}, version=version("papermill")
         )
     for cell in notebook.cells:
         cell.metadata.setdefault("tags", [])
