@@ -147,7 +147,7 @@ def test_lost_postgresql_connections_are_replaced_without_a_restart(
     def cut() -> None:
         name = make_url(postgres_url).database
         postgres_server.execute(
-            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - our own name
+            f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - our own name
         )
 
     cut()
