@@ -79,9 +79,7 @@ def _changes_without_exactly_one_event(runs: list[Run], events: list[AuditEvent]
     for event in events:
         record = msgspec.json.decode(event.record, type=AuditRecord)
         creations[record.resource] += record.action is Action.RUN_CREATED
-        endings[record.resource] += record.action is Action.RUN_STATE_CHANGED and record.details.get("to") in set(
-            TERMINAL_STATES
-        )
+        endings[record.resource] += record.details.get("to") in TERMINAL_STATES
     return [
         f"{what} of run {run.run_id} has {counts[f'run:{run.run_id}']} audit events"
         for what, counts in (("the creation", creations), ("the end", endings))
