@@ -75,7 +75,7 @@ class Progress:
         self._live_text += len(event.text)
         if room < 0:
             return []
-        text = event.text if len(event.text) <= room else event.text[:room] + FLOODED
+        text = _storable(event.text if len(event.text) <= room else event.text[:room] + FLOODED)
         starts = range(0, len(text), TEXT_PIECE)
         return [msgspec.structs.replace(event, text=text[start : start + TEXT_PIECE]) for start in starts]
 
@@ -113,3 +113,8 @@ class Progress:
             else:
                 return True
         return False
+
+
+def _storable(text: str) -> str:
+    """Replace what JSON or a database cannot hold (lone surrogates, NUL); a refused batch would lose the metrics in it."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")

@@ -123,3 +123,14 @@ def test_a_batch_stays_below_what_a_request_may_hold() -> None:
     ]
     assert max(sizes) <= BATCH_TEXT
     assert sum(sizes) == LIVE_TEXT
+
+
+def test_text_that_cannot_be_stored_is_replaced_and_loses_nothing_else() -> None:
+    ear = Ear()
+    with Progress(1, ear) as progress:
+        progress.record(written("a\0b\ud800c"))
+        progress.record(metric(1))
+    text, logged = ear.events
+    assert isinstance(text, StreamWritten)
+    assert text.text == "a\ufffdb?c"
+    assert logged.sequence == 2
