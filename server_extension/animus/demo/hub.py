@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -28,11 +27,16 @@ STOP_SECONDS = 30
 RUNNING = b"JupyterHub is now running"
 
 
-@dataclass(frozen=True, slots=True)
 class LocalHub:
-    """The installation of a data folder."""
+    """The installation of a data folder.
 
-    data: Path
+    Args:
+        data: The data folder; an absolute path.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> Path:
@@ -66,7 +70,7 @@ class LocalHub:
             command = [sys.executable, "-m", "animus_hub", "up", "--data", str(self.data)]
             with self.log.open("ab") as log:
                 said_before = log.tell()
-                process = subprocess.Popen(  # noqa: S603 - this program with another module
+                self._process = process = subprocess.Popen(  # noqa: S603 - this program with another module
                     command + (["--port", str(port)] if port else []),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
@@ -93,6 +97,8 @@ class LocalHub:
         if self.pid == pid:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
+        if self._process is not None and self._process.pid == pid:
+            self._process.wait(STOP_SECONDS)
 
     def remove(self) -> None:
         """Stop the Hub and remove the data folder, read-only parts included."""
