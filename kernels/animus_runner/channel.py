@@ -20,7 +20,8 @@ MAX_LINE = 64 * 1024
 MAX_CONNECTIONS = 64
 MAX_STEP = 2**53 - 1
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
+# "." and ".." are no names of files, and the control plane would refuse the end of a run that had such an artifact.
+Name = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}\Z")]
 
 
 class MetricRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="metric"):

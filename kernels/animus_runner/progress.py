@@ -116,5 +116,5 @@ class Progress:
 
 
 def _storable(text: str) -> str:
-    """Replace what JSON or a database cannot hold (lone surrogates, NUL); a refused batch would lose the metrics in it."""
+    """Replace what JSON or a database cannot hold (lone surrogates, NUL): a refused batch would lose its metrics."""
     return text.encode(errors="replace").decode().replace("\0", "\ufffd")

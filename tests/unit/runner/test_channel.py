@@ -38,6 +38,8 @@ def test_a_metric_and_an_artifact_are_recorded_and_acknowledged() -> None:
 
 
 HOSTILE = [
+    b'{"type":"artifact","name":"..","path":"a"}',
+    b'{"type":"artifact","name":".","path":"a"}',
     b"",
     b"\n",
     b"null",
