@@ -23,6 +23,7 @@ from animus_contracts.projects import Role
 from animus_control.api.application import AnimusApplication
 from animus_control.api.authentication import Authenticator, hash_token
 from animus_control.api.edge import Edge, utc_now
+from animus_control.api.pages import page_routes
 from animus_control.api.parsing import MAX_HEADER_BYTES
 from animus_control.api.wakeups import Wakeups
 from animus_control.domain.limits import Limits
@@ -55,6 +56,7 @@ class Server:
     objects: MemoryObjectStore
     users: FakeUsers
     loop: asyncio.AbstractEventLoop
+    application: AnimusApplication
 
     def client(self, token: str | None = None, **headers: str) -> httpx.Client:
         """Return a client of the API that carries a token."""
@@ -112,12 +114,13 @@ class serve:  # noqa: N801 - reads as a verb where it is used
         objects, users = MemoryObjectStore(), FakeUsers(dict(TOKENS))
         edge = build_edge(self._database, objects, users, loop, **self._more)
         unsubscribe = self._database.subscribe(edge.wakeups.notify)
-        application = AnimusApplication(edge)
+        hub_auth = {"hub_auth": edge.browser.hub_auth} if edge.browser else {}
+        application = AnimusApplication(edge, pages=page_routes(edge), **hub_auth)
         http = HTTPServer(application, max_header_size=MAX_HEADER_BYTES, max_body_size=edge.max_object_bytes)
         sockets = bind_sockets(0, "127.0.0.1")
         http.add_sockets(sockets)
         url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}{PREFIX}"
-        self.server = Server(url, edge, objects, users, loop)
+        self.server = Server(url, edge, objects, users, loop, application)
         self._ready.set()
         await self._stop.wait()
         http.stop()

@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The real process: it starts by its settings, serves, and stops in order."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from animus_control.api.authentication import hash_token
+from tests.api.conftest import EXECUTOR_TOKEN, NO_TLS
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "ANIMUS_DATABASE_URL": f"sqlite:///{folder / 'animus.db'}",
+        "ANIMUS_OBJECTS_URL": (folder / "objects").as_uri(),
+        "ANIMUS_EXECUTORS": f"local=sha256:{hash_token(EXECUTOR_TOKEN)}",
+        "ANIMUS_LISTEN": "127.0.0.1:0",
+        "JUPYTERHUB_API_URL": "http://127.0.0.1:9/hub/api",
+        "JUPYTERHUB_SERVICE_PREFIX": "/services/animus/",
+    }
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-m", "animus_control"]
+    with subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) as started:
+        assert started.stderr is not None
+        line = started.stderr.readline()
+        yield started, json.loads(line)["address"]
+        started.kill()
+
+
+def test_it_serves_and_a_sigterm_ends_waiting_calls_and_then_the_process(
+    process: tuple[subprocess.Popen[str], str],
+) -> None:
+    started, address = process
+    assert httpx.get(address + "readyz", verify=NO_TLS).json() == {"status": "ready", "failing": []}
+    answers: list[httpx.Response] = []
+
+    def poll() -> None:
+        headers = {"Authorization": f"Bearer {EXECUTOR_TOKEN}"}
+        answers.append(
+            httpx.post(address + "api/v1/leases", json={"wait_seconds": 30}, headers=headers, timeout=30, verify=NO_TLS)
+        )
+
+    polling = threading.Thread(target=poll)
+    polling.start()
+    polling.join(1)
+    assert polling.is_alive(), "it waits for a lease"
+    started.send_signal(signal.SIGTERM)
+    polling.join(10)
+    assert started.wait(10) == 0
+    assert answers[0].json() == {"lease": None}
+
+
+@pytest.mark.parametrize("changed", [{"ANIMUS_DATABASE": "x"}, {"ANIMUS_DATABASE_URL": ""}])
+def test_a_wrong_setting_ends_it_with_one_line(tmp_path: Path, changed: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "animus_control"]
+    ended = subprocess.run(
+        command, env=environment(tmp_path) | changed, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert next(iter(changed)) in ended.stderr
