@@ -24,7 +24,7 @@ from animus_control.services.ports import StoredToken, UnitOfWork
 from animus_control.storage.columns import Word
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.guards import CHANGING, WRITTEN_ONCE
-from animus_control.storage.tables import METADATA
+from animus_control.storage.tables import SCHEMA
 from tests.ports.records_of_a_project import (
     NOW,
     PROJECT_ID,
@@ -113,13 +113,13 @@ def refused(database: StoredDatabase, statement: str) -> bool:
 
 
 def test_every_table_is_guarded_or_known_not_to_be() -> None:
-    assert set(METADATA.tables) == {*WRITTEN_ONCE, *CHANGING, *UNGUARDED}
+    assert set(SCHEMA.tables) == {*WRITTEN_ONCE, *CHANGING, *UNGUARDED}
 
 
 @pytest.mark.parametrize("table", WRITTEN_ONCE)
 def test_row_written_once_cannot_be_updated_deleted_or_replaced(database: StoredDatabase, table: str) -> None:
     write(database, add_everything)
-    columns = METADATA.tables[table].columns.keys()
+    columns = SCHEMA.tables[table].columns.keys()
     assert all(refused(database, f"UPDATE {table} SET {column} = {column}") for column in columns)
     assert refused(database, f"DELETE FROM {table}")
     if database._engines[0].dialect.name == "sqlite":
@@ -171,7 +171,7 @@ def vocabularies() -> list[tuple[str, str]]:
     """Return the columns that take the words of an enum."""
     return [
         (table.name, column.name)
-        for table in METADATA.tables.values()
+        for table in SCHEMA.tables.values()
         for column in table.columns
         if isinstance(column.type, Word)
     ]
@@ -180,7 +180,7 @@ def vocabularies() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("table", "column"), [*vocabularies(), ("tokens", "kind")])
 def test_word_outside_the_vocabulary_cannot_be_stored(database: StoredDatabase, table: str, column: str) -> None:
     write(database, add_everything)
-    names = METADATA.tables[table].columns.keys()
+    names = SCHEMA.tables[table].columns.keys()
     values = ", ".join("'no such word'" if name == column else name for name in names)
     with superuser(database) as connection, pytest.raises(DBAPIError, match=f"ck_{table}_{column}"):
         connection.exec_driver_sql(f"INSERT INTO {table} SELECT {values} FROM {table}")

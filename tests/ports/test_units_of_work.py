@@ -18,7 +18,7 @@ from animus_control.services.ports import AlreadyExistsError, UnitOfWork
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.engine import open_database
 from animus_control.storage.session import UNAUDITED, ReadOnlyError, UnauditedChangeError
-from animus_control.storage.tables import METADATA
+from animus_control.storage.tables import SCHEMA
 from tests.ports.records_of_a_project import (
     NOW,
     OTHER_ID,
@@ -150,7 +150,7 @@ def test_change_that_touches_nothing_needs_no_audit_record(database: StoredDatab
 
 
 def test_every_exception_from_auditing_names_a_fact_and_a_reason() -> None:
-    assert {fact.partition(".")[0] for fact in UNAUDITED} <= set(METADATA.tables)
+    assert {fact.partition(".")[0] for fact in UNAUDITED} <= set(SCHEMA.tables)
     assert all(UNAUDITED.values())
 
 
@@ -272,4 +272,4 @@ def test_outbox_message_exists_exactly_when_its_change_does(database: StoredData
     database.write(lambda uow: uow.outbox.add("run", "2", {"state": "queued"}, NOW)).result(WAIT_SECONDS)
     engine, _ = database._engines
     with engine.begin() as connection:
-        assert [row.key for row in connection.execute(METADATA.tables["outbox"].select())] == ["2"]
+        assert [row.key for row in connection.execute(SCHEMA.tables["outbox"].select())] == ["2"]

@@ -13,11 +13,35 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, CheckConstraint, Column, Dialect, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from sqlalchemy.types import TypeDecorator
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# Row numbers: SQLite counts only in a column that is exactly INTEGER.
+SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Instant(TypeDecorator[datetime]):
@@ -93,3 +117,35 @@ def word(name: str, vocabulary: type[StrEnum], *, nullable: bool = False) -> Col
     """Build a column that takes the words of a vocabulary and, by a CHECK, nothing else."""
     words = ", ".join(f"'{member.value}'" for member in vocabulary)
     return Column(name, Word(vocabulary), CheckConstraint(f"{name} IN ({words})", name=name), nullable=nullable)
+
+
+def text(name: str, **more: Any) -> Column[str]:
+    """Build a text column that is never empty of a value."""
+    return Column(name, Text, nullable=False, **more)
+
+
+def number(name: str, **more: Any) -> Column[int]:
+    """Build a number column that is never empty of a value."""
+    return Column(name, BigInteger, nullable=False, **more)
+
+
+def records(name: str, key: str, message: type[Any], *columns: Any, by: tuple[str, ...] = ()) -> Table:
+    """Build the table of a project's records: key, indexed columns, document, and one index per way to list them."""
+    table = Table(
+        name,
+        METADATA,
+        text("project_id"),
+        text(key),
+        *columns,
+        Column("document", Message(message), nullable=False),
+        PrimaryKeyConstraint("project_id", key),
+        ForeignKeyConstraint(["project_id"], ["projects.project_id"]),
+    )
+    for field in by:
+        Index(None, table.c.project_id, table.c[field], table.c[key])
+    return table
+
+
+def of_project(parent: str, column: str, key: str | None = None) -> ForeignKeyConstraint:
+    """Build a reference that cannot leave the project."""
+    return ForeignKeyConstraint(["project_id", column], [f"{parent}.project_id", f"{parent}.{key or column}"])

@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from animus_control.domain.errors import AnimusError, InvalidError
 from animus_control.services.ports import AlreadyExistsError
-from animus_control.storage.tables import METADATA
+from animus_control.storage.tables import SCHEMA
 
 DISK_FULL = "53100"  # PostgreSQL, appendix A: disk_full
 GUARD = "P0001"  # raise_exception, what a guard's function raises
@@ -85,4 +85,4 @@ def _unique_rules(table: Table) -> dict[str, str]:
     }
 
 
-_SQLITE_RULES = {columns: name for table in METADATA.tables.values() for columns, name in _unique_rules(table).items()}
+_SQLITE_RULES = {columns: name for table in SCHEMA.tables.values() for columns, name in _unique_rules(table).items()}

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from animus_control.storage.tables import METADATA
+from animus_control.storage.tables import SCHEMA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
+    target_metadata=SCHEMA,
     transactional_ddl=True,  # SQLite's DDL is transactional when BEGIN is ours
 )
 context.run_migrations()

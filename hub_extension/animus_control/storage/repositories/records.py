@@ -68,8 +68,8 @@ class Layout(Generic[T]):
         return self.select().where(*[column == bindparam(column.name) for column in columns])
 
     def _find(self, fields: tuple[str, ...]) -> Prepared:
-        order = [self.table.c[name] for name in (*VERSIONS, self.key) if name in self.table.c]
-        return Prepared(self._where(fields).order_by(*[column.desc() for column in order]).limit(1))
+        newest = next(name for name in (*VERSIONS, self.key) if name in self.table.c)
+        return Prepared(self._where(fields).order_by(self.table.c[newest].desc()).limit(1))
 
     def _page(self, fields: tuple[str, ...], *, after: bool) -> Prepared:
         key = self.table.c[self.key]

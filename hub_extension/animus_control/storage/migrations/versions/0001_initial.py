@@ -1,15 +1,12 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The first schema."""
+"""The first schema, in the SQL of each engine, statement by statement: history must not change with the code."""
 
 from __future__ import annotations
 
-from alembic import op
-from sqlalchemy import insert
+from pathlib import Path
 
-from animus_contracts.audit import GENESIS
-from animus_control.storage import guards
-from animus_control.storage.tables import METADATA, audit_head
+from alembic import op
 
 revision = "0001"
 down_revision = None
@@ -18,7 +15,6 @@ down_revision = None
 def upgrade() -> None:
     """Create everything."""
     connection = op.get_bind()
-    METADATA.create_all(connection)
-    connection.execute(insert(audit_head), {"id": 1, "sequence": 0, "hash": GENESIS})
-    for statement in guards.statements(connection.dialect.name):
+    text = Path(__file__).with_suffix(f".{connection.dialect.name}.sql").read_text(encoding="utf-8")
+    for statement in text.split("\n\n")[1:]:  # after the licence
         connection.exec_driver_sql(statement)

@@ -1,0 +1,565 @@
+-- SPDX-FileCopyrightText: Animus Datalab contributors
+-- SPDX-License-Identifier: Apache-2.0
+
+CREATE TABLE audit_events (
+  sequence BIGINT NOT NULL,
+  project_id TEXT,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL CONSTRAINT ck_audit_events_action CHECK (action IN ('access.denied', 'artifact.created', 'artifact.downloaded', 'dataset.created', 'dataset_version.created', 'dataset_version.downloaded', 'environment.archived', 'environment.defined', 'environment.locked', 'execution.ended', 'execution.leased', 'execution.lost', 'execution.started', 'object.stored', 'policy.decided', 'policy.snapshot.materialized', 'policy.stored', 'project.archived', 'project.created', 'project.unarchived', 'project.updated', 'rbac.role_binding_deleted', 'rbac.role_binding_stored', 'run.cancel_requested', 'run.created', 'run.refused', 'run.state_changed', 'token.rejected')),
+  resource TEXT NOT NULL,
+  outcome TEXT NOT NULL CONSTRAINT ck_audit_events_outcome CHECK (outcome IN ('success', 'denied')),
+  record BYTEA NOT NULL,
+  previous_hash TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  CONSTRAINT pk_audit_events PRIMARY KEY (sequence)
+)
+
+CREATE TABLE audit_head (
+  id INTEGER NOT NULL CONSTRAINT ck_audit_head_single CHECK (id = 1),
+  sequence BIGINT NOT NULL,
+  hash TEXT NOT NULL,
+  checked_at BIGINT,
+  CONSTRAINT pk_audit_head PRIMARY KEY (id)
+)
+
+CREATE TABLE idempotency_keys (
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  status BIGINT NOT NULL,
+  body BYTEA NOT NULL,
+  location TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  CONSTRAINT pk_idempotency_keys PRIMARY KEY (scope, key)
+)
+
+CREATE TABLE outbox (
+  message_id BIGSERIAL NOT NULL,
+  topic TEXT NOT NULL,
+  key TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  CONSTRAINT pk_outbox PRIMARY KEY (message_id)
+)
+
+CREATE TABLE projects (
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  description TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_projects_state CHECK (state IN ('active', 'archived')),
+  version BIGINT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_projects PRIMARY KEY (project_id),
+  CONSTRAINT uq_projects_name UNIQUE (name)
+)
+
+CREATE TABLE datasets (
+  project_id TEXT NOT NULL,
+  dataset_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_datasets PRIMARY KEY (project_id, dataset_id),
+  CONSTRAINT uq_datasets_project_id_name UNIQUE (project_id, name),
+  CONSTRAINT fk_datasets_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE environments (
+  project_id TEXT NOT NULL,
+  environment_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_environments_state CHECK (state IN ('active', 'archived')),
+  document TEXT NOT NULL,
+  CONSTRAINT pk_environments PRIMARY KEY (project_id, environment_id),
+  CONSTRAINT uq_environments_project_id_name_version UNIQUE (project_id, name, version),
+  CONSTRAINT fk_environments_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE lineage_edges (
+  project_id TEXT NOT NULL,
+  edge_id TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  predicate TEXT NOT NULL CONSTRAINT ck_lineage_edges_predicate CHECK (predicate IN ('has_version', 'used', 'built_from', 'ran_in', 'produced')),
+  object TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_lineage_edges PRIMARY KEY (project_id, edge_id),
+  CONSTRAINT fk_lineage_edges_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE policies (
+  project_id TEXT NOT NULL,
+  policy_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_policies_state CHECK (state IN ('active', 'disabled')),
+  document TEXT NOT NULL,
+  CONSTRAINT pk_policies PRIMARY KEY (project_id, policy_id),
+  CONSTRAINT uq_policies_project_id_name_version UNIQUE (project_id, name, version),
+  CONSTRAINT fk_policies_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE policy_snapshots (
+  project_id TEXT NOT NULL,
+  snapshot_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_policy_snapshots PRIMARY KEY (project_id, snapshot_id),
+  CONSTRAINT uq_policy_snapshots_project_id_digest UNIQUE (project_id, digest),
+  CONSTRAINT fk_policy_snapshots_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE project_objects (
+  project_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  size_bytes BIGINT NOT NULL,
+  at BIGINT NOT NULL,
+  CONSTRAINT pk_project_objects PRIMARY KEY (project_id, digest),
+  CONSTRAINT fk_project_objects_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE role_bindings (
+  project_id TEXT NOT NULL,
+  binding_id TEXT NOT NULL,
+  subject_type TEXT NOT NULL CONSTRAINT ck_role_bindings_subject_type CHECK (subject_type IN ('user', 'group', 'service')),
+  subject TEXT NOT NULL,
+  role TEXT NOT NULL CONSTRAINT ck_role_bindings_role CHECK (role IN ('viewer', 'editor', 'admin')),
+  document TEXT NOT NULL,
+  CONSTRAINT pk_role_bindings PRIMARY KEY (project_id, binding_id),
+  CONSTRAINT uq_role_bindings_project_id_subject_type_subject UNIQUE (project_id, subject_type, subject),
+  CONSTRAINT fk_role_bindings_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE dataset_versions (
+  project_id TEXT NOT NULL,
+  version_id TEXT NOT NULL,
+  dataset_id TEXT NOT NULL,
+  ordinal BIGINT NOT NULL,
+  content_digest TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_dataset_versions PRIMARY KEY (project_id, version_id),
+  CONSTRAINT fk_dataset_versions_project_id_dataset_id FOREIGN KEY(project_id, dataset_id) REFERENCES datasets (project_id, dataset_id),
+  CONSTRAINT uq_dataset_versions_project_id_dataset_id_ordinal UNIQUE (project_id, dataset_id, ordinal),
+  CONSTRAINT uq_dataset_versions_project_id_dataset_id_content_digest UNIQUE (project_id, dataset_id, content_digest),
+  CONSTRAINT fk_dataset_versions_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE environment_locks (
+  project_id TEXT NOT NULL,
+  lock_id TEXT NOT NULL,
+  environment_id TEXT NOT NULL,
+  environment TEXT NOT NULL,
+  env_hash TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_environment_locks PRIMARY KEY (project_id, lock_id),
+  CONSTRAINT fk_environment_locks_project_id_environment_id FOREIGN KEY(project_id, environment_id) REFERENCES environments (project_id, environment_id),
+  CONSTRAINT fk_environment_locks_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE policy_decisions (
+  project_id TEXT NOT NULL,
+  decision_id TEXT NOT NULL,
+  snapshot_id TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  effect TEXT NOT NULL CONSTRAINT ck_policy_decisions_effect CHECK (effect IN ('allow', 'deny')),
+  document TEXT NOT NULL,
+  CONSTRAINT pk_policy_decisions PRIMARY KEY (project_id, decision_id),
+  CONSTRAINT fk_policy_decisions_project_id_snapshot_id FOREIGN KEY(project_id, snapshot_id) REFERENCES policy_snapshots (project_id, snapshot_id),
+  CONSTRAINT fk_policy_decisions_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE runs (
+  project_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  run_class TEXT NOT NULL CONSTRAINT ck_runs_run_class CHECK (run_class IN ('development', 'production')),
+  platform TEXT NOT NULL,
+  environment_lock_id TEXT NOT NULL,
+  policy_decision_id TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_runs_state CHECK (state IN ('created', 'planned', 'awaiting_approval', 'queued', 'dispatching', 'running', 'unknown', 'reconciling', 'succeeded', 'failed', 'canceled')),
+  version BIGINT NOT NULL,
+  attempt BIGINT NOT NULL,
+  epoch BIGINT NOT NULL,
+  limitations TEXT NOT NULL,
+  progress TEXT NOT NULL,
+  queued_at BIGINT,
+  started_at BIGINT,
+  finished_at BIGINT,
+  failure TEXT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_runs PRIMARY KEY (project_id, run_id),
+  CONSTRAINT ck_runs_queued_at CHECK (state <> 'queued' OR queued_at IS NOT NULL),
+  CONSTRAINT fk_runs_project_id_environment_lock_id FOREIGN KEY(project_id, environment_lock_id) REFERENCES environment_locks (project_id, lock_id),
+  CONSTRAINT fk_runs_project_id_policy_decision_id FOREIGN KEY(project_id, policy_decision_id) REFERENCES policy_decisions (project_id, decision_id),
+  CONSTRAINT fk_runs_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE artifacts (
+  project_id TEXT NOT NULL,
+  artifact_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL CONSTRAINT ck_artifacts_kind CHECK (kind IN ('notebook', 'output', 'logged', 'log', 'provenance')),
+  digest TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_artifacts PRIMARY KEY (project_id, artifact_id),
+  CONSTRAINT fk_artifacts_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
+  CONSTRAINT fk_artifacts_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE executions (
+  execution_id TEXT NOT NULL,
+  project_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  attempt BIGINT NOT NULL,
+  epoch BIGINT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_executions_state CHECK (state IN ('leased', 'running', 'ended', 'lost')),
+  lease_expires_at BIGINT NOT NULL,
+  started_at BIGINT,
+  ended_at BIGINT,
+  verdict TEXT CONSTRAINT ck_executions_verdict CHECK (verdict IN ('succeeded', 'failed', 'canceled')),
+  cancel_requested BOOLEAN NOT NULL,
+  last_sequence BIGINT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_executions PRIMARY KEY (execution_id),
+  CONSTRAINT fk_executions_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
+  CONSTRAINT uq_executions_run_id_attempt UNIQUE (run_id, attempt)
+)
+
+CREATE TABLE metrics (
+  project_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  sequence BIGINT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_metrics PRIMARY KEY (project_id, run_id, sequence),
+  CONSTRAINT fk_metrics_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id)
+)
+
+CREATE TABLE plans (
+  project_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_plans PRIMARY KEY (project_id, run_id),
+  CONSTRAINT fk_plans_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
+  CONSTRAINT fk_plans_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE run_events (
+  event_id BIGSERIAL NOT NULL,
+  project_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  data TEXT NOT NULL,
+  CONSTRAINT pk_run_events PRIMARY KEY (event_id),
+  CONSTRAINT fk_run_events_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id)
+)
+
+CREATE TABLE end_events (
+  execution_id TEXT NOT NULL,
+  event_id TEXT NOT NULL,
+  CONSTRAINT pk_end_events PRIMARY KEY (execution_id),
+  CONSTRAINT fk_end_events_execution_id FOREIGN KEY(execution_id) REFERENCES executions (execution_id)
+)
+
+CREATE TABLE provenances (
+  execution_id TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_provenances PRIMARY KEY (execution_id),
+  CONSTRAINT fk_provenances_execution_id FOREIGN KEY(execution_id) REFERENCES executions (execution_id)
+)
+
+CREATE TABLE tokens (
+  token_hash TEXT NOT NULL,
+  kind TEXT NOT NULL CONSTRAINT ck_tokens_kind CHECK (kind IN ('dispatch', 'run')),
+  execution_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  project_id TEXT NOT NULL,
+  epoch BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  CONSTRAINT pk_tokens PRIMARY KEY (token_hash),
+  CONSTRAINT fk_tokens_execution_id FOREIGN KEY(execution_id) REFERENCES executions (execution_id)
+)
+
+CREATE INDEX ix_audit_events_project_id_action_sequence ON audit_events (project_id, action, sequence)
+
+CREATE INDEX ix_audit_events_project_id_actor_sequence ON audit_events (project_id, actor, sequence)
+
+CREATE INDEX ix_audit_events_project_id_resource_sequence ON audit_events (project_id, resource, sequence)
+
+CREATE INDEX ix_audit_events_project_id_sequence ON audit_events (project_id, sequence)
+
+CREATE INDEX ix_idempotency_keys_expires_at ON idempotency_keys (expires_at)
+
+CREATE INDEX ix_environments_project_id_name_environment_id ON environments (project_id, name, environment_id)
+
+CREATE INDEX ix_lineage_edges_project_id_object_edge_id ON lineage_edges (project_id, object, edge_id)
+
+CREATE INDEX ix_lineage_edges_project_id_subject_edge_id ON lineage_edges (project_id, subject, edge_id)
+
+CREATE INDEX ix_policies_project_id_name_policy_id ON policies (project_id, name, policy_id)
+
+CREATE INDEX ix_role_bindings_subject_type_subject_project_id ON role_bindings (subject_type, subject, project_id)
+
+CREATE INDEX ix_dataset_versions_project_id_dataset_id_version_id ON dataset_versions (project_id, dataset_id, version_id)
+
+CREATE INDEX ix_environment_locks_project_id_env_hash_lock_id ON environment_locks (project_id, env_hash, lock_id)
+
+CREATE INDEX ix_environment_locks_project_id_environment_id_lock_id ON environment_locks (project_id, environment_id, lock_id)
+
+CREATE INDEX ix_environment_locks_project_id_environment_lock_id ON environment_locks (project_id, environment, lock_id)
+
+CREATE INDEX ix_policy_decisions_project_id_subject_decision_id ON policy_decisions (project_id, subject, decision_id)
+
+CREATE INDEX ix_runs_project_id_created_by_run_id ON runs (project_id, created_by, run_id)
+
+CREATE INDEX ix_runs_project_id_state_run_id ON runs (project_id, state, run_id)
+
+CREATE INDEX ix_runs_queue ON runs (platform, run_class, queued_at, run_id) WHERE state = 'queued'
+
+CREATE INDEX ix_artifacts_project_id_digest_artifact_id ON artifacts (project_id, digest, artifact_id)
+
+CREATE INDEX ix_artifacts_project_id_run_id_artifact_id ON artifacts (project_id, run_id, artifact_id)
+
+CREATE INDEX ix_executions_leases ON executions (lease_expires_at) WHERE state IN ('leased', 'running')
+
+CREATE INDEX ix_run_events_project_id_type_event_id ON run_events (project_id, type, event_id)
+
+CREATE INDEX ix_run_events_run_id_event_id ON run_events (run_id, event_id)
+
+CREATE INDEX ix_tokens_execution_id ON tokens (execution_id)
+
+INSERT INTO audit_head (id, sequence, hash) VALUES (1, 0, '0000000000000000000000000000000000000000000000000000000000000000')
+
+CREATE FUNCTION animus_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION USING MESSAGE = TG_OP || ' on ' || TG_TABLE_NAME || ' is refused: what it would change is final';
+END $$
+
+CREATE TRIGGER guard_artifacts_update BEFORE UPDATE ON artifacts FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE artifacts ENABLE ALWAYS TRIGGER guard_artifacts_update
+
+CREATE TRIGGER guard_artifacts_delete BEFORE DELETE ON artifacts FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE artifacts ENABLE ALWAYS TRIGGER guard_artifacts_delete
+
+CREATE TRIGGER guard_artifacts_truncate BEFORE TRUNCATE ON artifacts FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE artifacts ENABLE ALWAYS TRIGGER guard_artifacts_truncate
+
+CREATE TRIGGER guard_audit_events_update BEFORE UPDATE ON audit_events FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER guard_audit_events_update
+
+CREATE TRIGGER guard_audit_events_delete BEFORE DELETE ON audit_events FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER guard_audit_events_delete
+
+CREATE TRIGGER guard_audit_events_truncate BEFORE TRUNCATE ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE audit_events ENABLE ALWAYS TRIGGER guard_audit_events_truncate
+
+CREATE TRIGGER guard_dataset_versions_update BEFORE UPDATE ON dataset_versions FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE dataset_versions ENABLE ALWAYS TRIGGER guard_dataset_versions_update
+
+CREATE TRIGGER guard_dataset_versions_delete BEFORE DELETE ON dataset_versions FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE dataset_versions ENABLE ALWAYS TRIGGER guard_dataset_versions_delete
+
+CREATE TRIGGER guard_dataset_versions_truncate BEFORE TRUNCATE ON dataset_versions FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE dataset_versions ENABLE ALWAYS TRIGGER guard_dataset_versions_truncate
+
+CREATE TRIGGER guard_datasets_update BEFORE UPDATE ON datasets FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE datasets ENABLE ALWAYS TRIGGER guard_datasets_update
+
+CREATE TRIGGER guard_datasets_delete BEFORE DELETE ON datasets FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE datasets ENABLE ALWAYS TRIGGER guard_datasets_delete
+
+CREATE TRIGGER guard_datasets_truncate BEFORE TRUNCATE ON datasets FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE datasets ENABLE ALWAYS TRIGGER guard_datasets_truncate
+
+CREATE TRIGGER guard_end_events_update BEFORE UPDATE ON end_events FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE end_events ENABLE ALWAYS TRIGGER guard_end_events_update
+
+CREATE TRIGGER guard_end_events_delete BEFORE DELETE ON end_events FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE end_events ENABLE ALWAYS TRIGGER guard_end_events_delete
+
+CREATE TRIGGER guard_end_events_truncate BEFORE TRUNCATE ON end_events FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE end_events ENABLE ALWAYS TRIGGER guard_end_events_truncate
+
+CREATE TRIGGER guard_environment_locks_update BEFORE UPDATE ON environment_locks FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE environment_locks ENABLE ALWAYS TRIGGER guard_environment_locks_update
+
+CREATE TRIGGER guard_environment_locks_delete BEFORE DELETE ON environment_locks FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE environment_locks ENABLE ALWAYS TRIGGER guard_environment_locks_delete
+
+CREATE TRIGGER guard_environment_locks_truncate BEFORE TRUNCATE ON environment_locks FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE environment_locks ENABLE ALWAYS TRIGGER guard_environment_locks_truncate
+
+CREATE TRIGGER guard_lineage_edges_update BEFORE UPDATE ON lineage_edges FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE lineage_edges ENABLE ALWAYS TRIGGER guard_lineage_edges_update
+
+CREATE TRIGGER guard_lineage_edges_delete BEFORE DELETE ON lineage_edges FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE lineage_edges ENABLE ALWAYS TRIGGER guard_lineage_edges_delete
+
+CREATE TRIGGER guard_lineage_edges_truncate BEFORE TRUNCATE ON lineage_edges FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE lineage_edges ENABLE ALWAYS TRIGGER guard_lineage_edges_truncate
+
+CREATE TRIGGER guard_metrics_update BEFORE UPDATE ON metrics FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE metrics ENABLE ALWAYS TRIGGER guard_metrics_update
+
+CREATE TRIGGER guard_metrics_delete BEFORE DELETE ON metrics FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE metrics ENABLE ALWAYS TRIGGER guard_metrics_delete
+
+CREATE TRIGGER guard_metrics_truncate BEFORE TRUNCATE ON metrics FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE metrics ENABLE ALWAYS TRIGGER guard_metrics_truncate
+
+CREATE TRIGGER guard_plans_update BEFORE UPDATE ON plans FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE plans ENABLE ALWAYS TRIGGER guard_plans_update
+
+CREATE TRIGGER guard_plans_delete BEFORE DELETE ON plans FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE plans ENABLE ALWAYS TRIGGER guard_plans_delete
+
+CREATE TRIGGER guard_plans_truncate BEFORE TRUNCATE ON plans FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE plans ENABLE ALWAYS TRIGGER guard_plans_truncate
+
+CREATE TRIGGER guard_policies_update BEFORE UPDATE ON policies FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policies ENABLE ALWAYS TRIGGER guard_policies_update
+
+CREATE TRIGGER guard_policies_delete BEFORE DELETE ON policies FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policies ENABLE ALWAYS TRIGGER guard_policies_delete
+
+CREATE TRIGGER guard_policies_truncate BEFORE TRUNCATE ON policies FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policies ENABLE ALWAYS TRIGGER guard_policies_truncate
+
+CREATE TRIGGER guard_policy_decisions_update BEFORE UPDATE ON policy_decisions FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policy_decisions ENABLE ALWAYS TRIGGER guard_policy_decisions_update
+
+CREATE TRIGGER guard_policy_decisions_delete BEFORE DELETE ON policy_decisions FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policy_decisions ENABLE ALWAYS TRIGGER guard_policy_decisions_delete
+
+CREATE TRIGGER guard_policy_decisions_truncate BEFORE TRUNCATE ON policy_decisions FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policy_decisions ENABLE ALWAYS TRIGGER guard_policy_decisions_truncate
+
+CREATE TRIGGER guard_policy_snapshots_update BEFORE UPDATE ON policy_snapshots FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policy_snapshots ENABLE ALWAYS TRIGGER guard_policy_snapshots_update
+
+CREATE TRIGGER guard_policy_snapshots_delete BEFORE DELETE ON policy_snapshots FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policy_snapshots ENABLE ALWAYS TRIGGER guard_policy_snapshots_delete
+
+CREATE TRIGGER guard_policy_snapshots_truncate BEFORE TRUNCATE ON policy_snapshots FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE policy_snapshots ENABLE ALWAYS TRIGGER guard_policy_snapshots_truncate
+
+CREATE TRIGGER guard_project_objects_update BEFORE UPDATE ON project_objects FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE project_objects ENABLE ALWAYS TRIGGER guard_project_objects_update
+
+CREATE TRIGGER guard_project_objects_delete BEFORE DELETE ON project_objects FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE project_objects ENABLE ALWAYS TRIGGER guard_project_objects_delete
+
+CREATE TRIGGER guard_project_objects_truncate BEFORE TRUNCATE ON project_objects FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE project_objects ENABLE ALWAYS TRIGGER guard_project_objects_truncate
+
+CREATE TRIGGER guard_provenances_update BEFORE UPDATE ON provenances FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE provenances ENABLE ALWAYS TRIGGER guard_provenances_update
+
+CREATE TRIGGER guard_provenances_delete BEFORE DELETE ON provenances FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE provenances ENABLE ALWAYS TRIGGER guard_provenances_delete
+
+CREATE TRIGGER guard_provenances_truncate BEFORE TRUNCATE ON provenances FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE provenances ENABLE ALWAYS TRIGGER guard_provenances_truncate
+
+CREATE TRIGGER guard_audit_head_update BEFORE UPDATE ON audit_head FOR EACH ROW WHEN (OLD.id <> NEW.id OR NEW.sequence < OLD.sequence) EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE audit_head ENABLE ALWAYS TRIGGER guard_audit_head_update
+
+CREATE TRIGGER guard_audit_head_delete BEFORE DELETE ON audit_head FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE audit_head ENABLE ALWAYS TRIGGER guard_audit_head_delete
+
+CREATE TRIGGER guard_audit_head_truncate BEFORE TRUNCATE ON audit_head FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE audit_head ENABLE ALWAYS TRIGGER guard_audit_head_truncate
+
+CREATE TRIGGER guard_environments_update BEFORE UPDATE ON environments FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.environment_id <> NEW.environment_id OR OLD.name <> NEW.name OR OLD.version <> NEW.version OR OLD.document <> NEW.document) EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE environments ENABLE ALWAYS TRIGGER guard_environments_update
+
+CREATE TRIGGER guard_environments_delete BEFORE DELETE ON environments FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE environments ENABLE ALWAYS TRIGGER guard_environments_delete
+
+CREATE TRIGGER guard_environments_truncate BEFORE TRUNCATE ON environments FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE environments ENABLE ALWAYS TRIGGER guard_environments_truncate
+
+CREATE TRIGGER guard_executions_update BEFORE UPDATE ON executions FOR EACH ROW WHEN (OLD.execution_id <> NEW.execution_id OR OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.attempt <> NEW.attempt OR OLD.document <> NEW.document OR OLD.state IN ('ended', 'lost')) EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE executions ENABLE ALWAYS TRIGGER guard_executions_update
+
+CREATE TRIGGER guard_executions_delete BEFORE DELETE ON executions FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE executions ENABLE ALWAYS TRIGGER guard_executions_delete
+
+CREATE TRIGGER guard_executions_truncate BEFORE TRUNCATE ON executions FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE executions ENABLE ALWAYS TRIGGER guard_executions_truncate
+
+CREATE TRIGGER guard_projects_update BEFORE UPDATE ON projects FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.name <> NEW.name OR OLD.document <> NEW.document) EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE projects ENABLE ALWAYS TRIGGER guard_projects_update
+
+CREATE TRIGGER guard_projects_delete BEFORE DELETE ON projects FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE projects ENABLE ALWAYS TRIGGER guard_projects_delete
+
+CREATE TRIGGER guard_projects_truncate BEFORE TRUNCATE ON projects FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE projects ENABLE ALWAYS TRIGGER guard_projects_truncate
+
+CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded')) EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE runs ENABLE ALWAYS TRIGGER guard_runs_update
+
+CREATE TRIGGER guard_runs_delete BEFORE DELETE ON runs FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE runs ENABLE ALWAYS TRIGGER guard_runs_delete
+
+CREATE TRIGGER guard_runs_truncate BEFORE TRUNCATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE runs ENABLE ALWAYS TRIGGER guard_runs_truncate
