@@ -19,6 +19,7 @@ from pathlib import Path
 
 from animus_contracts.executions import EndExecution
 from animus_contracts.runs import FailureReason
+from animus_executor import caches
 from animus_executor.agent import Agent
 from animus_executor.attempts import Attempts, end_patiently, failed
 from animus_executor.backends.process import ProcessBackend
@@ -32,6 +33,7 @@ from animus_executor.support import provide_support
 STOP_SECONDS = 15.0
 SWEEP_PATIENCE_SECONDS = 60.0
 KEPT_KERNEL_PARENTS = 4
+TRIM_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +66,12 @@ def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     control_plane = ControlPlane(settings.control_plane, settings.token)
     backend, kernel_parents = ProcessBackend(sockets), KernelParents(sockets, KEPT_KERNEL_PARENTS)
+    environments = Environments(settings.data / "environments", settings.environments)
+    environments.trim()  # a killed predecessor may have left half an environment
     attempts = Attempts(
         settings=settings,
         control_plane=control_plane,
-        environments=Environments(settings.data / "environments", settings.environments),
+        environments=environments,
         kernel_parents=kernel_parents,
         backend=backend,
         folders=RunFolders(settings.data),
@@ -84,7 +88,9 @@ def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
     )
     agent.start()
     log.info("executor %s takes runs from %s in %d slots", settings.name, settings.control_plane, settings.slots)
-    stopping.wait()
+    while not stopping.wait(TRIM_SECONDS):
+        environments.trim()
+        caches.trim(attempts.folders.cache / "objects", settings.cache_mib << 20)
     agent.stop()
     stop_attempts(attempts)
     backend.close()

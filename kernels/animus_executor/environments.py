@@ -54,6 +54,7 @@ class Environments:
         self._lock = threading.Lock()
         self._users: dict[Path, int] = {}
         self._verified: dict[Path, FolderWatch] = {}
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextmanager
     def realised(self, planned: PlannedEnvironment) -> Iterator[Path]:
@@ -64,7 +65,6 @@ class Environments:
         """
         verify_lock(planned)
         key = planned.env_hash.removeprefix("sha256:")
-        self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / f"{key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             folder = self._intact(key) or self._built(planned, key)

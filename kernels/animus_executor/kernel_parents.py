@@ -55,8 +55,10 @@ class KernelParents:
         """
         with self._lock:
             parent = self._parents.pop(environment, None)
-            if parent is None or parent.process.poll() is not None:
-                parent = self._start(environment)
+            if parent is not None and parent.process.poll() is not None:
+                _end(parent)
+                parent = None
+            parent = parent or self._start(environment)
             self._parents[environment] = parent
             parent.users += 1
             self._end_idle(self._keep)

@@ -19,6 +19,7 @@ import hashlib
 import os
 import re
 import resource
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from pathlib import Path
 
 from animus_contracts.runs import CodeRef, FailureReason
 from animus_runner.exits import FailedError
-from animus_runner.git_objects import Checkout, GitObjects, UnsafeTreeError
+from animus_runner.git_objects import Checkout, GitObjects, MissingObjectError, UnsafeTreeError
 
 HTTPS_URL = re.compile(r"https://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~+@-]+)+/?")
 FILE_URL = re.compile(r"file://(?:/[A-Za-z0-9._~+@-]+)+/?")
@@ -126,10 +127,19 @@ def _written(bare: Path, code: CodeRef, destination: Path) -> Checkout | None:
     if not (bare / "HEAD").exists():
         return None
     with GitObjects(bare, ENVIRONMENT) as objects:
-        return objects.write(code.commit, destination) if objects.has_commit(code.commit) else None
+        if not objects.has_commit(code.commit):
+            return None
+        try:
+            return objects.write(code.commit, destination)
+        except MissingObjectError:  # the cache is broken, or was begun again meanwhile
+            shutil.rmtree(destination)
+            shutil.rmtree(bare, ignore_errors=True)
+            return None
 
 
 def _fetch(bare: Path, code: CodeRef, protocol: str, limits: FetchLimits) -> None:
+    if _size(bare) > limits.mebibytes << 20:  # every commit adds a pack of its own; begin again
+        shutil.rmtree(bare)
     if not (bare / "HEAD").exists():
         _git(bare, "init", "--quiet", "--bare", "--template=", str(bare), protocol=protocol, limits=limits)
     with GitObjects(bare, ENVIRONMENT) as objects:
@@ -146,6 +156,10 @@ def _fetch(bare: Path, code: CodeRef, protocol: str, limits: FetchLimits) -> Non
         ) from error
     except subprocess.CalledProcessError as error:
         raise _missing(code, error.stderr.decode(errors="replace")[-2000:]) from error
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _git(bare: Path, *arguments: str, protocol: str, limits: FetchLimits) -> None:

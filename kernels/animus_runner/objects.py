@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -52,9 +52,10 @@ class Objects:
             WrongBytesError: If the source delivers other bytes.
         """
         cached = self.path(digest)
+        with suppress(FileNotFoundError):
+            os.utime(cached)  # whoever trims the cache spares what was used lately, see there
         if not cached.is_file() or digest_file(cached) != digest:
             self._fetch(digest, cached, source)
-        os.utime(cached)  # the time of the last use decides what is dropped first
         _link(cached, target)
 
     def path(self, digest: Digest) -> Path:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -121,7 +123,7 @@ URLS = {
 
 
 @pytest.mark.parametrize(("url", "is_allowed"), URLS.items())
-def test_only_urls_below_an_allowed_prefix_are_fetched(url: str, is_allowed: bool) -> None:  # noqa: FBT001 - a table
+def test_only_urls_below_an_allowed_prefix_are_fetched(url: str, is_allowed: bool) -> None:
     if is_allowed:
         assert verify_repository(url, ALLOWED) == url.split(":", maxsplit=1)[0]
     else:
@@ -198,3 +200,31 @@ def test_a_fetch_larger_than_the_limit_is_refused(repository: GitRepository, tmp
     with pytest.raises(FailedError, match="is not in"):
         checked_out(repository, commit, tmp_path / "run", mebibytes=1)
     assert files_below(checked_out(repository, commit, tmp_path / "run").folder).keys() == {"train.ipynb", "big"}
+
+
+def test_a_cache_that_grew_beyond_a_fetch_is_begun_again(repository: GitRepository, tmp_path: Path) -> None:
+    import random  # noqa: PLC0415 - one test needs incompressible bytes
+
+    for name in ("one", "two", "three"):
+        commit = repository.commit({"train.ipynb": name, "big": random.Random(name).randbytes(700_000)})
+        code = CodeRef(repository=repository.url, commit=commit, path="train.ipynb")
+        limits = FetchLimits(seconds=20.0, mebibytes=1)
+        check_out(code, tmp_path / name, tmp_path / "cache", [repository.url], limits)
+    held = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.pack"))
+    assert 700_000 <= held < 1_500_000
+
+
+def test_a_broken_cache_is_fetched_again(repository: GitRepository, tmp_path: Path) -> None:
+    commit = repository.commit({"train.ipynb": "{}", "z.py": "z = 1"})
+    checked_out(repository, commit, tmp_path / "run")
+    [bare] = (tmp_path / "run" / "cache").glob("*.git")
+    pack = next(bare.rglob("*.pack"))
+    loose = GitRepository(tmp_path / "loose").folder / ".git"
+    subprocess.run(["git", "--git-dir", loose, "unpack-objects", "-q"], input=pack.read_bytes(), check=True)
+    shutil.rmtree(pack.parent)
+    shutil.copytree(loose / "objects", bare / "objects", dirs_exist_ok=True)
+    blob = repository.git("rev-parse", f"{commit}:z.py")
+    (bare / "objects" / blob[:2] / blob[2:]).unlink()
+    code = CodeRef(repository=repository.url, commit=commit, path="train.ipynb")
+    again = check_out(code, tmp_path / "again", tmp_path / "run" / "cache", [repository.url], LIMITS)
+    assert files_below(again.folder) == {"train.ipynb": b"{}", "z.py": b"z = 1"}

@@ -84,16 +84,19 @@ class ProcessBackend:
     def close(self) -> None:
         """End the parent, and with it every attempt."""
         with self._lock:
-            if self._parent is not None:
-                self._parent.kill()
-                self._parent.communicate()
-                self._parent = None
+            self._end()
 
     def _running_parent(self) -> None:
         with self._lock:
             if self._parent is None or self._parent.poll() is not None:
-                self._parent = None
+                self._end()
                 self._start()
+
+    def _end(self) -> None:
+        if self._parent is not None:
+            self._parent.kill()
+            self._parent.communicate()
+            self._parent = None
 
     def _start(self) -> None:
         self._address.unlink(missing_ok=True)
