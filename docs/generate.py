@@ -27,8 +27,10 @@ from animus_control.domain.limits import DEFAULT_LIMITS, Limits
 from animus_control.domain.permissions import is_allowed
 from animus_control.domain.policies import platform_policies
 from animus_control.domain.runs import TRANSITIONS
+from docs.commands import commands
 from docs.meanings import (
     ABOUT_AUDIT,
+    ABOUT_COMMANDS,
     ABOUT_ENDPOINTS,
     ABOUT_ERRORS,
     ABOUT_PERMISSIONS,
@@ -137,6 +139,12 @@ def error_codes() -> str:
     return table(["Code", "Status", "Meaning", "Repeating may help"], rows)
 
 
+def command_line() -> str:
+    """Return every command."""
+    rows = ([code(words), told.rstrip("."), ", ".join(options)] for words, told, options in commands())
+    return table(["Command", "What it does", "Options"], rows)
+
+
 def settings() -> str:
     """Return every setting and every limit."""
     parts = []
@@ -184,6 +192,7 @@ def openapi() -> str:
 
 PAGES: dict[str, tuple[str, str, Callable[[], str]]] = {
     "audit-actions.md": ("Audit actions", ABOUT_AUDIT, audit_actions),
+    "commands.md": ("Commands", ABOUT_COMMANDS, command_line),
     "default-policies.md": ("Default policies", ABOUT_POLICIES, default_policies),
     "endpoints.md": ("Endpoints", ABOUT_ENDPOINTS, endpoints),
     "error-codes.md": ("Error codes", ABOUT_ERRORS, error_codes),

@@ -84,3 +84,6 @@ ABOUT_POLICIES = """The source is `animus_control/domain/default_policies`. They
 own policies are added to them and cannot permit what one of them forbids."""
 ABOUT_SETTINGS = """Settings are environment variables; an unknown one stops the start."""
 ABOUT_STATES = """The source is `animus_control.domain.runs.TRANSITIONS`: what is not in the table does not happen."""
+ABOUT_COMMANDS = """The source is `animus.grammar`. The same verbs work as `%animus …` in a notebook. Every command takes
+`--json`, `--project NAME` and `--help`. Exit status: 0 done; 1 the run that was waited for did not succeed; 2 the
+command cannot be carried out as given; 3 refused by the control plane; 4 no answer, or not now."""
