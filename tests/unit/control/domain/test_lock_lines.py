@@ -79,6 +79,11 @@ def test_every_wrong_line_is_named() -> None:
     assert [words.split(":")[0] for words in faults_of(f"a\nb==1 {HASH}\nc==1\n")] == ["line 1", "line 3"]
 
 
+def test_lock_has_a_bounded_length_and_may_end_in_the_middle_of_a_line() -> None:
+    assert faults_of(f"a==1 {HASH} \\") == []
+    assert faults_of("#" * (1024 * 1024 + 1)) == ["must be at most 1048576 bytes"]
+
+
 def test_platform_is_a_tag() -> None:
     assert faults_of(f"a==1 {HASH}", platform="linux x86") == ["must be a tag such as linux_x86_64"]
 
@@ -111,6 +116,7 @@ def test_lock_pins_exactly_the_environments_images(images: list[Image], *, accep
         ({"images": [Image(name="a", reference="x@sha256:0")]}, "$.images[0]"),
         ({"images": [IMAGE, IMAGE]}, "$.images"),
         ({"limits": Resources(processes=0)}, "$.limits.processes"),
+        ({"description": "x" * 4097}, "$.description"),
     ],
 )
 def test_unsound_definition_is_refused_at_its_place(changes: dict[str, object], path: str) -> None:

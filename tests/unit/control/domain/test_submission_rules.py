@@ -165,6 +165,7 @@ def test_parameter_that_does_not_fit_is_refused(parameters: dict[str, Any], path
         ({"seed": -1}, "$.seed", "out_of_range"),
         ({"seed": 2**32}, "$.seed", "out_of_range"),
         ({"labels": {"": "x"}}, "$.labels", "invalid_label"),
+        ({"labels": {f"l{n}": "" for n in range(65)}}, "$.labels", "too_many"),
         ({"labels": {"x": "y" * 257}}, "$.labels", "invalid_label"),
         ({"resources": Resources(memory_mib=0)}, "$.resources.memory_mib", "out_of_range"),
         ({"resources": Resources(cpus=-1.0)}, "$.resources.cpus", "out_of_range"),

@@ -20,9 +20,11 @@ from animus_contracts.executions import (
     MetricLogged,
     NotebookStarted,
     Provenance,
+    ReportEvents,
     StreamWritten,
     Verdict,
 )
+from animus_contracts.identifiers import ExecutionId
 from animus_contracts.pages import ListQuery
 from animus_contracts.runs import Failure, FailureReason, Limitation, Progress, RunClass, RunState
 from animus_control.domain.errors import AnimusError, ConflictError, DeniedError, InvalidError, MissingError
@@ -270,6 +272,36 @@ def test_report_of_too_many_events_is_refused(desk: Desk) -> None:
     desk.limits = replace(desk.limits, events_per_report=5)
 
     assert code_of(desk.report, lease, *EVENTS) == "invalid_request"
+
+
+def test_report_names_the_epoch_of_its_token(desk: Desk) -> None:
+    desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    message = ReportEvents(epoch=lease.epoch + 1, events=EVENTS)
+
+    with pytest.raises(ConflictError) as caught:
+        desk.do(runner_of(lease), "executions.report", message, execution=lease.execution_id)
+
+    assert caught.value.code == "stale_epoch"
+
+
+def test_execution_that_does_not_exist_is_missing(desk: Desk) -> None:
+    desk.submit()
+    lease = msgspec.structs.replace(desk.leased(), execution_id=ExecutionId("x"))
+
+    assert code_of(desk.report, lease, EVENTS[0]) == "not_found"
+    assert code_of(desk.heartbeat, lease) == "not_found"
+
+
+def test_end_of_too_many_artifacts_is_refused(desk: Desk) -> None:
+    desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    entry = desk.product(lease, b"model")
+    desk.limits = replace(desk.limits, artifacts=1)
+
+    assert code_of(desk.end, lease, artifacts=[entry, entry]) == "invalid_request"
 
 
 def test_nothing_is_reported_before_the_start(desk: Desk) -> None:

@@ -86,7 +86,7 @@ def test_role_holds_at_once_and_is_gone_at_once(desk: Desk) -> None:
 
     with pytest.raises(MissingError):
         desk.do(NOBODY, "projects.read", project="demo")
-    assert desk.actions()[-2:] == ["rbac.role_binding_stored", "rbac.role_binding_deleted"]
+    assert desk.actions()[-3:] == ["rbac.role_binding_stored", "rbac.role_binding_deleted", "access.denied"]
 
 
 def test_second_role_replaces_the_first(desk: Desk) -> None:
