@@ -71,10 +71,10 @@ LIMITATIONS: dict[Limitation, str] = {
     Limitation.SEED_NOT_SET: "No seed was given, so random numbers may differ in a repetition.",
 }
 
-ABOUT_AUDIT = """The source is `animus_contracts.audit.Action`. Every change is recorded in the transaction that makes
-it; refusals are recorded in one of their own."""
-ABOUT_ENDPOINTS = """The source is `animus_contracts.endpoints`; paths are below `/api/v1`. Messages and their fields
-are in [openapi.json](openapi.json), which the server also gives at `/api/v1/openapi.json`."""
+ABOUT_AUDIT = """The source is `animus_contracts.audit.Action`. Every change is recorded in the transaction that
+makes it; refusals are recorded in one of their own."""
+ABOUT_ENDPOINTS = """The source is `animus_contracts.endpoints`; paths are below `/api/v1`. Messages and their
+fields are in [openapi.json](openapi.json), which the server also gives at `/api/v1/openapi.json`."""
 ABOUT_ERRORS = """The source is `animus_contracts.problems.CODES`. Errors are RFC 9457 problem details; `code` is
 stable, `detail` says what was wrong and where, `remedy` how to mend it."""
 ABOUT_PERMISSIONS = """The source is `animus_control.domain.permissions`. Each role includes the ones before it. A
@@ -84,6 +84,6 @@ ABOUT_POLICIES = """The source is `animus_control/domain/default_policies`. They
 own policies are added to them and cannot permit what one of them forbids."""
 ABOUT_SETTINGS = """Settings are environment variables; an unknown one stops the start."""
 ABOUT_STATES = """The source is `animus_control.domain.runs.TRANSITIONS`: what is not in the table does not happen."""
-ABOUT_COMMANDS = """The source is `animus.grammar`. The same verbs work as `%animus …` in a notebook. Every command takes
-`--json`, `--project NAME` and `--help`. Exit status: 0 done; 1 the run that was waited for did not succeed; 2 the
-command cannot be carried out as given; 3 refused by the control plane; 4 no answer, or not now."""
+ABOUT_COMMANDS = """The source is `animus.grammar`. The same verbs work as `%animus …` in a notebook. Every command
+takes `--json`, `--project NAME` and `--help`. Exit status: 0 done; 1 the run that was waited for did not succeed; 2
+the command cannot be carried out as given; 3 refused by the control plane; 4 no answer, or not now."""
