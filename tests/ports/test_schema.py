@@ -85,7 +85,7 @@ P = "project_id = 'p'"
             "ix_executions_leases",
         ),
         (
-            "role_bindings WHERE (subject_type = 'user' AND subject IN ('a')) OR (subject_type = 'group' AND subject = 'b')",
+            "role_bindings WHERE subject_type = 'user' AND subject = 'a' OR subject_type = 'group' AND subject = 'b'",
             "ix_role_bindings_subject_type_subject_project_id",
         ),
         (
