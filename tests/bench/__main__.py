@@ -151,7 +151,8 @@ def _throughput(pairs: list[tuple[Throughput, Throughput]]) -> Result:
 
 def _shown(sides: list[Throughput]) -> str:
     middle = sides[len(sides) // 2]
-    return f"{middle.per_second:.0f}/s, p50 {middle.p50_ms:.1f} ms ({sides[0].per_second:.0f}…{sides[-1].per_second:.0f}/s)"
+    slowest, fastest = sides[0].per_second, sides[-1].per_second
+    return f"{middle.per_second:.0f}/s, p50 {middle.p50_ms:.1f} ms ({slowest:.0f}…{fastest:.0f}/s)"
 
 
 def _outputs(notebook: dict[str, Any]) -> list[Any]:

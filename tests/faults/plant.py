@@ -124,6 +124,12 @@ class Plant:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
 
+    def revive(self) -> None:
+        """Start again what has ended by itself, as whoever supervises services does."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.start(name)
+
     def run_processes(self) -> list[psutil.Process]:
         """Return what runs below the executor: parents, supervisors, kernels."""
         if EXECUTOR not in self.processes:

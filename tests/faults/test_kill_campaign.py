@@ -116,6 +116,7 @@ def test_killed_processes_lose_nothing_double_nothing_and_leave_nothing_stuck(tm
             while not submitted.is_set():
                 time.sleep(chance.uniform(0.5, 2.0))
                 killed.append(_kill_something(plant, chance))
+                plant.revive()
 
         threat = threading.Thread(target=killer)
         threat.start()
@@ -133,6 +134,7 @@ def test_killed_processes_lose_nothing_double_nothing_and_leave_nothing_stuck(tm
             deadline = time.monotonic() + SETTLE_SECONDS
             while not _settled(client, RUNS + 1) and time.monotonic() < deadline:
                 time.sleep(0.5)
+                plant.revive()
             broken = broken_invariants(client, acknowledged)
             states = [run.state for run in client.runs.list()]
     told = f"seed={SEED} killed={killed} states={ {state: states.count(state) for state in set(states)} }"
