@@ -7,6 +7,7 @@ Every call either succeeds or raises one of :mod:`animus_runner.exits`; the toke
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ PATIENCE_SECONDS = 120.0
 """How long a step repeats a call that finds no answer; an executor that finds none either ends the run earlier."""
 
 CHUNK = 1 << 20
+TRUST = ssl.create_default_context()  # reading the certificates takes longer than a cell, and is done before forks
 BUSY = frozenset({408, 429})
 LOST = frozenset({401, 403, 409, 410})
 
@@ -50,6 +52,7 @@ class ControlPlane:
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            verify=TRUST,
             trust_env=False,  # the address is the executor's; a proxy variable must not redirect a token
         )
 
