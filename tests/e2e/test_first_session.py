@@ -26,7 +26,12 @@ def log_in(page: Page, world: World, name: str) -> None:
 
 def open_notebook(page: Page, world: World, name: str) -> None:
     page.goto(f"{world.hub.address}/user/ed/{scenes.PROJECT}/lab/tree/{scenes.PROJECT}/{name}")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+    wait_for_kernel(page)
+
+
+def wait_for_kernel(page: Page) -> None:
+    # The indicator in the toolbar is idle before the kernel is connected; the status bar is not.
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
 
 
 def test_a_cell_submits_a_run_and_its_widget_reaches_succeeded_and_a_reload_submits_nothing(
@@ -50,7 +55,7 @@ def test_a_cell_submits_a_run_and_its_widget_reaches_succeeded_and_a_reload_subm
 
     page.keyboard.press("Control+s")
     page.reload()
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+    wait_for_kernel(page)
     expect(cell.locator(".jp-OutputArea")).to_contain_text("succeeded")
     assert {run.run_id for run in world.ed.client.runs.list()} - before == {submitted[0].run_id}
 
