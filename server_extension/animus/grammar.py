@@ -7,7 +7,7 @@ Parsing never exits the process: a mistake raises ``UsageError``, asking for hel
 
 from __future__ import annotations
 
-from argparse import REMAINDER, ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,9 @@ from animus_contracts.projects import Role, SubjectType
 from animus_contracts.runs import RunClass, RunState
 
 Verb = Callable[..., Any]
+
+HANDED_OVER = {"up": "Start a Hub on this machine", "demo": "Start a Hub and show everything once"}
+"""Commands of another program, which has options and help of its own."""
 
 
 class HelpShown(Exception):  # noqa: N818  # not an error: it carries the answer
@@ -49,6 +52,8 @@ def parse(words: Sequence[str]) -> Namespace:
         UsageError: If the command is not in the grammar.
         HelpShown: If it asks for help, or says nothing.
     """
+    if words and words[0] in HANDED_OVER:
+        return Namespace(verb=account.hand_over, arguments=list(words), json=False, project="")
     parser = grammar()
     given = parser.parse_args(list(words))
     if not hasattr(given, "verb"):
@@ -91,10 +96,8 @@ def _account(verbs: Any) -> None:
     login.add_argument("url", nargs="?", default="", help="address of the control plane")
     login.add_argument("--token-file", type=existing_file, help="file that holds the token")
     _verb(verbs, "whoami", account.whoami)
-    for name, told in (("up", "Start a Hub on this machine"), ("demo", "Start a Hub and show everything once")):
-        parser = verbs.add_parser(name, help=told, add_help=False)
-        parser.add_argument("arguments", nargs=REMAINDER)
-        parser.set_defaults(verb=account.hand_over, program="animus_hub", name=name, json=False, project="")
+    for name, told in HANDED_OVER.items():
+        verbs.add_parser(name, help=told)
 
 
 def _projects(verbs: Any) -> None:

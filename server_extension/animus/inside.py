@@ -169,14 +169,22 @@ def log_artifact(path: str | os.PathLike[str], name: str | None = None) -> None:
     _channel.ask({"type": "artifact", "name": name or file.name, "path": str(file)})
 
 
-def seed(number: int) -> int:
+def seed(number: int | None = None) -> int:
     """Seed ``random`` and, where they are installed, NumPy and torch.
 
+    Args:
+        number: The seed; the run's own when absent.
+
     Returns:
-        The number, so that it can be passed on (``RandomForestClassifier(random_state=animus.seed(7))``).
+        The number, so that it can be passed on (``RandomForestClassifier(random_state=animus.seed())``).
+
+    Raises:
+        OutsideRunError: If no number is given, here or to the run.
     """
     import random  # noqa: PLC0415  # only who seeds pays for it: importing animus must stay cheap
 
+    if number is None:
+        number = int(_setting("ANIMUS_SEED", "a seed that was given with `%animus run --seed NUMBER`"))
     random.seed(number)
     if importlib.util.find_spec("numpy"):
         importlib.import_module("numpy").random.seed(number % MAX_NUMPY_SEED)

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The complete story of a run, readable: what, on what, by whom, under which rules, what happened, what came out.
 
-Every sentence is taken from the record; nothing is concluded here. The drawing shows what the run was made from (left
-or above) and what it made.
+Every sentence is taken from the record; nothing is concluded here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from datetime import datetime
 
 import msgspec
 
+from animus import lineage
 from animus.story import plain
+from animus_contracts.artifacts import Metric
 from animus_contracts.audit import AuditRecord
 from animus_contracts.explanations import Explanation
 from animus_contracts.runs import Run
@@ -32,38 +33,24 @@ def sections(story: Explanation) -> Iterator[Section]:
     if story.provenance:
         yield "Ran with", list(_machine(story))
     if story.metrics:
-        yield "Measured", [f"{metric.name}[{metric.step}] = {metric.value:.6g}" for metric in story.metrics]
+        yield "Measured", list(_measures(story))
     yield "Made", [f"{made.name}  {made.kind}  {made.size_bytes} bytes  {made.digest}" for made in story.artifacts]
-    yield "Lineage", list(picture(story))
-
-
-def picture(story: Explanation) -> Iterator[str]:
-    """Yield the lines of a small drawing of what came from what."""
-    run = story.run
-    sources = [f"dataset {bound.dataset}@{bound.ordinal} as {bound.name}" for bound in run.datasets]
-    sources += [f"commit {run.code.commit[:12]} of {run.code.path}", f"environment {story.lock.environment}"]
-    for index, source in enumerate(sources):
-        corner = "┐" if index == 0 else "┤"
-        yield f"{source} {'─' * (max(map(len, sources)) - len(source))}──{corner}"
-    indent = " " * (max(map(len, sources)) + 3)
-    yield f"{indent}└─▶ run {run.run_id} ({run.state})"
-    for index, made in enumerate(story.artifacts):
-        corner = "└" if index == len(story.artifacts) - 1 else "├"
-        yield f"{indent}      {corner}─▶ {made.name}"
 
 
 def as_text(story: Explanation) -> str:
     """Return the story as text."""
-    parts = (f"{title}\n" + "\n".join(f"  {plain(line)}" for line in lines or ["nothing"])
-             for title, lines in sections(story))  # fmt: skip
+    told = [*sections(story), ("Lineage", list(lineage.as_lines(story)))]
+    parts = (f"{title}\n" + "\n".join(f"  {plain(line)}" for line in lines or ["nothing"]) for title, lines in told)
     return "\n\n".join(parts)
 
 
 def as_html(story: Explanation) -> str:
     """Return the story as HTML; every line is escaped."""
-    parts = (f"<h4>{title}</h4><pre>{html.escape(plain(chr(10).join(lines or ['nothing'])))}</pre>"
-             for title, lines in sections(story))  # fmt: skip
-    return f"<div class='animus-story'>{''.join(parts)}</div>"
+    parts = (
+        f"<h4>{title}</h4><pre>{html.escape(plain(chr(10).join(lines or ['nothing'])))}</pre>"
+        for title, lines in sections(story)
+    )
+    return f"<div class='animus-story'>{lineage.as_svg(story)}{''.join(parts)}</div>"
 
 
 def _outcome(run: Run) -> Iterator[str]:
@@ -112,6 +99,16 @@ def _history(story: Explanation) -> Iterator[str]:
 def _move(record: AuditRecord) -> str:
     state = record.details.get("state") or record.details.get("to")
     return f"  → {state}" if isinstance(state, str) else ""
+
+
+def _measures(story: Explanation) -> Iterator[str]:
+    series: dict[str, list[Metric]] = {}
+    for metric in story.metrics:
+        series.setdefault(metric.name, []).append(metric)
+    for name, values in sorted(series.items()):
+        last = values[-1]
+        many = f"  (step {last.step}, the last of {len(values)})" if len(values) > 1 else ""
+        yield f"{name} = {last.value:.6g}{many}"
 
 
 def _machine(story: Explanation) -> Iterator[str]:

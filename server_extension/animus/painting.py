@@ -20,6 +20,8 @@ COLOURS: dict[RunState, str] = {
     RunState.UNKNOWN: "#ef6c00",
     RunState.RECONCILING: "#ef6c00",
 }
+LINK = "color:var(--jp-content-link-color,#1565c0);text-decoration:underline"
+LEFT = "text-align:left"
 WAITING = "#616161"
 SHOWN_LINES = 12
 BARS = "▁▂▃▄▅▆▇█"
@@ -33,7 +35,8 @@ def header(story: Story, page: str, now: datetime) -> str:
     return (
         f"<span class='animus-state' style='background:{colour};color:#fff;border-radius:3px;padding:1px 8px'>"
         f"{story.state}</span> <b>{_safe(story.title)}</b> {duration(story.seconds(now))} "
-        f"<a href='{html.escape(page, quote=True)}' target='_blank' rel='noopener noreferrer'>{_safe(story.run_id)}</a>"
+        f"<a style='{LINK}' href='{html.escape(page, quote=True)}' target='_blank' rel='noopener noreferrer'>"
+        f"{_safe(story.run_id)}</a>"
     )
 
 
@@ -69,10 +72,10 @@ def metrics(story: Story) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{_safe(name)}</td><td style='text-align:right'>{series.values[-1]:.6g}</td>"
-        f"<td>{series.step}</td><td>{sparkline(series)}</td></tr>"
+        f"<td style='text-align:right'>{series.step}</td><td>{sparkline(series)}</td></tr>"
         for name, series in sorted(story.metrics.items())
     )
-    head = "<tr><th>metric</th><th>value</th><th>step</th><th></th></tr>"
+    head = f"<tr><th style='{LEFT}'>metric</th><th>value</th><th>step</th><th></th></tr>"
     return f"<table class='animus-metrics'>{head}{rows}</table>"
 
 

@@ -39,10 +39,10 @@ def whoami(desk: Desk, _given: Namespace) -> Identity:
     return desk.client().whoami()
 
 
-def hand_over(_desk: Desk, given: Namespace) -> Done:
+def hand_over(_desk: Desk, given: Namespace) -> None:
     """Become another program of the distribution (``animus up``, ``animus demo``); this one ends here."""
-    command = [sys.executable, "-m", given.program, *given.arguments]
-    os.execv(command[0], command)  # noqa: S606  # our own interpreter and a program from the grammar, no shell
+    command = [sys.executable, "-m", "animus_hub", *given.arguments]
+    os.execv(command[0], command)  # noqa: S606  # our own interpreter and program, no shell
 
 
 def existing_file(text: str) -> Path:

@@ -202,6 +202,14 @@ def test_seeding_repeats_what_random_and_numpy_draw() -> None:
     assert draws[0] == draws[1]
 
 
+def test_seeding_without_a_number_takes_the_runs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANIMUS_SEED", "11")
+    assert animus.seed() == 11
+    monkeypatch.delenv("ANIMUS_SEED")
+    with pytest.raises(OutsideRunError, match="exists only inside a run"):
+        animus.seed()
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         animus.nothing  # noqa: B018 - reading it is the test

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +179,19 @@ def test_help_is_shown_and_is_no_error(animus: Animus) -> None:
     code, out, err = animus("run", "--help")
     assert (code, err) == (0, "")
     assert "--dataset" in out
+
+
+@pytest.mark.parametrize("name", ["up", "demo"])
+def test_starting_a_hub_hands_everything_over_to_the_hubs_own_program(
+    animus: Animus, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    became: list[list[str]] = []
+
+    def become(_: str, command: list[str]) -> None:
+        became.append(command)
+        raise SystemExit(0)
+
+    monkeypatch.setattr("os.execv", become)
+    with pytest.raises(SystemExit):
+        animus(name, "--data", "folder", "--port", "8000", "--help")
+    assert became == [[sys.executable, "-m", "animus_hub", name, "--data", "folder", "--port", "8000", "--help"]]
