@@ -159,7 +159,7 @@ class Attempts:
             remedy = "Run a kernel in this environment on your machine to see why, then lock it again."
             summary = "The environment cannot start kernels."
             outcome = failed(FailureReason.ENVIRONMENT, summary, detail=str(error), remedy=remedy)
-        except BackendError as error:
+        except (BackendError, OSError) as error:
             outcome = failed(FailureReason.INFRASTRUCTURE, "The executor cannot start runs.", detail=str(error))
         except AttemptLostError as error:
             log.warning("attempt %s cannot start: %s", lease.execution_id, error)

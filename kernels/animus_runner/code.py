@@ -53,6 +53,7 @@ HARDENING = (
     "maintenance.auto=false",
     "submodule.recurse=false",
 )
+PASSED_ON = ("GIT_SSL_CAINFO", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE")
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -62,7 +63,7 @@ ENVIRONMENT = {
     "HOME": "/nonexistent",
     "LC_ALL": "C",
     "PATH": os.environ.get("PATH", os.defpath),
-} | {name: os.environ[name] for name in ("GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
+} | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ from animus_runner.recording import Recording
 from animus_runner.redact import Redactor
 from animus_runner.workspace import Workspace, materialise
 
+KERNEL_LOG_BYTES = 64 * 1024
 Execute = Callable[[NotebookAssignment, Observer, Cancellation], Outcome]
 
 
@@ -78,6 +79,14 @@ def supervise(assignment: Assignment, execute: Execute = execute) -> AttemptResu
             remedy="Submit the run again.",
         )
         return AttemptResult(verdict=Verdict.FAILED, failure=lost.failure)
+    except OSError as error:  # a full disk, a missing program: nothing the notebook did
+        refused = FailedError(
+            FailureReason.INFRASTRUCTURE,
+            "The machine that executed the run could not go on.",
+            detail=str(error),
+            remedy="Submit the run again; if it happens again, tell the operator of the executor.",
+        )
+        return AttemptResult(verdict=Verdict.FAILED, failure=refused.failure)
     finally:
         control_plane.close()
 
@@ -226,9 +235,19 @@ def _records(workspace: Workspace, name: str, redactor: Redactor) -> list[Produc
         if redactor.count != before:
             executed.write_bytes(msgspec.json.format(msgspec.json.encode(clean), indent=1) + b"\n")
         found.append(Produced(name=name, kind=ArtifactKind.NOTEBOOK, path=executed))
-    log.write_text(redactor.text(log.read_text(encoding="utf-8")), encoding="utf-8")
+    text = log.read_text(encoding="utf-8") + _kernel_messages(workspace.run / "kernel.log")
+    log.write_text(redactor.text(text), encoding="utf-8")
     found.append(Produced(name=log.name, kind=ArtifactKind.LOG, path=log, media_type="text/plain"))
     return found
+
+
+def _kernel_messages(log: Path) -> str:
+    """What the kernel's process wrote past Jupyter, such as the last words of a crashed library."""
+    if not log.exists() or not (size := log.stat().st_size):
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, size - KERNEL_LOG_BYTES))
+        return f"--- kernel process\n{file.read().decode(errors='replace')}"
 
 
 def _clean(failure: Failure, redactor: Redactor) -> Failure:

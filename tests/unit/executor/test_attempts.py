@@ -161,6 +161,14 @@ def test_a_backend_that_cannot_start_runs_is_infrastructure(world: World) -> Non
     assert (failure.reason, failure.detail) == (FailureReason.INFRASTRUCTURE, "no parent")
 
 
+def test_a_machine_that_refuses_is_infrastructure_and_says_why(world: World) -> None:
+    (world.prepared.folder / "data" / "runs").rmdir()
+    failure = ended(world.run()).failure
+    assert failure is not None
+    assert failure.reason is FailureReason.INFRASTRUCTURE
+    assert "No such file" in failure.detail
+
+
 def test_a_canceled_attempt_is_asked_first_and_its_result_counts(world: World) -> None:
     world.backend.outcome, world.backend.on_cancel = None, CANCELED
     plan = a_plan()

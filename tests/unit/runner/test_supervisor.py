@@ -270,6 +270,25 @@ def test_a_token_that_is_refused_ends_the_run_as_infrastructure(world: World) ->
     assert result.failure.reason is FailureReason.INFRASTRUCTURE
 
 
+def test_a_full_disk_is_infrastructure_and_says_so(world: World) -> None:
+    def full(*_: object) -> Outcome:
+        raise OSError(28, "No space left on device")
+
+    result = world.supervise(full)
+    assert result.failure is not None
+    assert result.failure.reason is FailureReason.INFRASTRUCTURE
+    assert "No space left" in result.failure.detail
+
+
+def test_what_the_kernels_process_wrote_itself_ends_the_log(world: World) -> None:
+    def crashes(task: NotebookAssignment, _: Observer, __: Cancellation) -> Outcome:
+        task.log.write_bytes(b"libx: abort \xff\n")
+        return an_outcome()
+
+    log = world.artifacts(world.supervise(crashes))["run.log"][1]
+    assert log.decode() == "--- kernel process\nlibx: abort \N{REPLACEMENT CHARACTER}\n"
+
+
 def test_sigterm_cancels_a_running_notebook_and_what_it_left_is_published(world: World) -> None:
     def waits(task: NotebookAssignment, _: Observer, canceled: Cancellation) -> Outcome:
         write_notebook(task)

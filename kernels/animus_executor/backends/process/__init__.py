@@ -31,16 +31,9 @@ from animus_executor.backends import BackendError
 
 READY_SECONDS = 60.0
 KEPT_VARIABLES = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "PATH",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "GIT_SSL_CAINFO",
-    "TZ",
-    "PYTHONPATH",
-)
+    "GIT_SSL_CAINFO", "HOME", "HTTPS_PROXY", "LANG", "LC_ALL", "NO_PROXY", "PATH", "PYTHONPATH",
+    "SSL_CERT_DIR", "SSL_CERT_FILE", "TZ",
+)  # fmt: skip
 
 
 _DECODER: msgspec.json.Decoder[SupervisorMessage] = msgspec.json.Decoder(SupervisorMessage)
