@@ -48,6 +48,7 @@ def test_a_cell_submits_a_run_and_its_widget_reaches_succeeded_and_a_reload_subm
     page.keyboard.press("Shift+Enter")
     shown = cell.locator(".jp-OutputArea")
     expect(shown).to_contain_text("succeeded", timeout=120_000)
+    expect(shown).to_contain_text("model.joblib")
     page.screenshot(path=ARTIFACTS / "widget-succeeded.png")
 
     submitted = [run for run in world.ed.client.runs.list() if run.run_id not in before]
