@@ -74,7 +74,7 @@ class Settings:
     hub_client_id: str = ""
     executors: Mapping[str, str] = field(default_factory=dict)
     platform_admins: frozenset[str] = frozenset()
-    repository_schemes: frozenset[str] = frozenset({"https", "ssh"})
+    repository_schemes: frozenset[str] = frozenset({"https"})
     max_object_bytes: int = DEFAULT_MAX_OBJECT_BYTES
     lease_seconds: int = DEFAULT_LEASE_SECONDS
     log_requests: bool = True
@@ -103,7 +103,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         executors=_executors(environment.get("ANIMUS_EXECUTORS", "")),
         platform_admins=_listed(environment, "ANIMUS_PLATFORM_ADMINS", "", _SUBJECT),
         repository_schemes=_listed(
-            environment, "ANIMUS_REPOSITORY_SCHEMES", "https,ssh", re.compile("|".join(SCHEMES))
+            environment, "ANIMUS_REPOSITORY_SCHEMES", "https", re.compile("|".join(SCHEMES))
         ),
         max_object_bytes=_number(environment, "ANIMUS_MAX_OBJECT_BYTES", DEFAULT_MAX_OBJECT_BYTES),
         lease_seconds=max(1, _number(environment, "ANIMUS_LEASE_SECONDS", DEFAULT_LEASE_SECONDS)),

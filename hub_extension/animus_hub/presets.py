@@ -141,7 +141,7 @@ def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
                 "ANIMUS_EXECUTORS": executors,
                 "ANIMUS_PLATFORM_ADMINS": f"service:{HUB_SERVICE}",
                 # Users and executor share this machine, so a project's repository may be a folder of it.
-                "ANIMUS_REPOSITORY_SCHEMES": "file,https,ssh",
+                "ANIMUS_REPOSITORY_SCHEMES": "file,https",
             },
         },
         {

@@ -36,7 +36,7 @@ class Limits:
     lease: timedelta = timedelta(seconds=30)
     run_token: timedelta = timedelta(minutes=5)
     dispatch_attempts: int = 5
-    repository_schemes: frozenset[str] = frozenset({"https", "ssh"})
+    repository_schemes: frozenset[str] = frozenset({"https"})
     name_bytes: int = 512
     description_characters: int = 4096
     labels: int = 64

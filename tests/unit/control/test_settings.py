@@ -48,7 +48,7 @@ def test_the_defaults_are_the_narrow_ones() -> None:
     assert (settings.host, settings.prefix, settings.executors, settings.platform_admins) == (
         "127.0.0.1", "/", {}, frozenset(),
     )  # fmt: skip
-    assert settings.repository_schemes == {"https", "ssh"}
+    assert settings.repository_schemes == {"https"}
 
 
 def test_settings_show_no_secret() -> None:
