@@ -101,9 +101,7 @@ def build_edge(settings: Settings, database: Database) -> Edge:
         database=database,
         objects=open_object_store(settings.objects_url),
         authenticator=authenticator,
-        limits=Limits(
-            lease=timedelta(seconds=settings.lease_seconds), repository_schemes=settings.repository_schemes
-        ),
+        limits=Limits(lease=timedelta(seconds=settings.lease_seconds), repository_schemes=settings.repository_schemes),
         wakeups=Wakeups(loop),
         readers=readers,
         browser=Browser(build_hub_auth(settings)) if settings.hub_client_id else None,

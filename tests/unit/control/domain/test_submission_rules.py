@@ -108,7 +108,7 @@ def test_anything_else_is_no_repository(repository: str) -> None:
 def test_file_repository_needs_the_installations_consent() -> None:
     submission = msgspec.structs.replace(GOOD, **with_code(repository="file:///srv/a.git"))
 
-    with pytest.raises(InvalidError, match="reached by one of: https, ssh"):
+    with pytest.raises(InvalidError, match="reached by one of: https"):
         check_submission(submission, Limits())
 
 
