@@ -81,7 +81,8 @@ def _configure_hub(c: Any, place: Installation, ports: Ports) -> None:
     hub.cleanup_servers = True
     hub.cleanup_proxy = True
     hub.shutdown_on_logout = False
-    hub.tornado_settings = {"slow_spawn_timeout": 0}
+    # A refusal comes within a second and is the answer; a start takes longer and shows its progress meanwhile.
+    hub.tornado_settings = {"slow_spawn_timeout": 1}
     proxy = c.ConfigurableHTTPProxy
     proxy.command = [sys.executable, "-m", "animus_hub.proxy"]
     proxy.api_url = _address(ports.proxy)

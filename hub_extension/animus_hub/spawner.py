@@ -86,6 +86,7 @@ class LocalWorkspaceSpawner(SimpleLocalProcessSpawner):  # type: ignore[misc] # 
         if self.pid and not await self._is_member():
             self.log.warning("Stopping the workspace %s: its user is no member any more", self._log_name)
             await self._signal(signal.SIGTERM)
+            await self.wait_for_death(self.term_timeout)
         status: int | None = await super().poll_and_notify()
         return status
 
