@@ -20,7 +20,7 @@ from animus_executor.control_plane import ProtocolError
 
 log = logging.getLogger(__name__)
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 15.0  # half a lease, which counts from before the waiting
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 

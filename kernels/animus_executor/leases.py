@@ -17,6 +17,9 @@ from typing import Protocol, Self
 from animus_contracts.executions import Heartbeat, HeartbeatReply, Lease
 from animus_executor.control_plane import RefusedError, StaleError, UnreachableError
 
+CONFIRMED_BEATS = 2
+"""A lease with less time left than so many heartbeats is renewed before anything else."""
+
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +69,8 @@ class Keeper:
         return self._lost or self._clock() >= self._expires_at
 
     def __enter__(self) -> Self:
+        if self._expires_at - self._clock() < CONFIRMED_BEATS * self._lease.heartbeat_seconds:
+            self._beat(self._lease.heartbeat_seconds)  # most of it went by while we waited for it
         self._thread.start()
         return self
 
@@ -75,16 +80,17 @@ class Keeper:
     def _run(self) -> None:
         pause = self._lease.heartbeat_seconds
         while not self._done.wait(min(pause, max(0.0, self._expires_at - self._clock()))):
-            answered = not self.is_lost and self._beat()
+            answered = not self.is_lost and self._beat(self._expires_at - self._clock())
             if self.is_lost:
                 self._lose()
                 return
             # An unanswered heartbeat is repeated soon: the lease may outlive a restart of the control plane.
             pause = self._lease.heartbeat_seconds if answered else min(1.0, self._lease.heartbeat_seconds)
 
-    def _beat(self) -> bool:
+    def _beat(self, seconds: float) -> bool:
+        """Renew the lease, waiting for the answer for at most ``seconds``; say whether there was one."""
         asked_at = self._clock()
-        patience = max(0.1, min(self._lease.heartbeat_seconds, self._expires_at - asked_at))
+        patience = max(0.1, min(self._lease.heartbeat_seconds, seconds))
         message = Heartbeat(epoch=self._lease.epoch)
         try:
             reply = self._control_plane.heartbeat(self._lease.execution_id, message, patience=patience)

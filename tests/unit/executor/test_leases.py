@@ -109,12 +109,38 @@ def test_a_wish_to_cancel_is_passed_on_once(heart: Heart) -> None:
     assert watched.cancellations == 1
 
 
-def test_a_lease_counts_from_before_it_was_asked_for(heart: Heart) -> None:
-    lease = a_lease(lease_seconds=5.0)
-    asked_at = time.monotonic() - 6.0
+def waited_for(heart: Heart, seconds: float) -> tuple[Keeper, threading.Event]:
+    """A lease of five seconds that came after a wait."""
     lost = threading.Event()
-    keeper = Keeper(lease, asked_at=asked_at, control_plane=heart, on_cancel=lost.clear, on_lost=lost.set)
+    asked_at = time.monotonic() - seconds
+    lease = a_lease(lease_seconds=5.0, heartbeat_seconds=1.0)
+    return Keeper(lease, asked_at=asked_at, control_plane=heart, on_cancel=lost.clear, on_lost=lost.set), lost
+
+
+def test_a_lease_counts_from_before_it_was_asked_for(heart: Heart) -> None:
+    keeper, _ = waited_for(heart, 6.0)
     assert keeper.is_lost
+
+
+def test_a_lease_that_was_waited_for_too_long_is_renewed_before_anything_else(heart: Heart) -> None:
+    keeper, lost = waited_for(heart, 6.0)
     with keeper:
+        assert not keeper.is_lost
+        assert len(heart.beats) == 1
+    assert not lost.is_set()
+
+
+@pytest.mark.parametrize("error", [StaleError("stale_epoch"), UnreachableError("away")])
+def test_a_lease_that_cannot_be_renewed_after_a_long_wait_is_lost(heart: Heart, error: ProtocolError) -> None:
+    heart.error = error
+    keeper, lost = waited_for(heart, 6.0)
+    with keeper:
+        assert keeper.is_lost
         assert lost.wait(1.0)
+
+
+def test_a_lease_that_came_quickly_is_not_renewed_at_once(heart: Heart) -> None:
+    keeper, _ = waited_for(heart, 0.1)
+    with keeper:
+        assert not keeper.is_lost
     assert heart.beats == []
