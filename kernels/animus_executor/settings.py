@@ -23,17 +23,17 @@ class Settings:
     """Configuration of an executor.
 
     Attributes:
-        control_plane: ``…_CONTROL_PLANE``: base URL of the control plane, without the API prefix.
-        name: ``…_NAME``: the executor's name there.
-        token: Content of the file ``…_TOKEN_FILE``, which only its owner may read.
-        data: ``…_DATA``: folder for environments, caches and runs; nobody else uses it.
-        slots: ``…_SLOTS``: how many runs it executes at once.
-        repositories: ``…_REPOSITORIES``: prefixes of the repository URLs that may be fetched, separated by white space;
-            ``https://host/…`` or, for repositories on this machine, ``file:///folder/…``.
-        environments: ``…_ENVIRONMENTS``: how many realised environments are kept.
-        cache_mib: ``…_CACHE_MIB``: how much the cache of inputs may hold, in MiB.
-        fetch_seconds: ``…_FETCH_SECONDS``: how long fetching code may take.
-        fetch_mib: ``…_FETCH_MIB``: the largest pack that may be fetched, in MiB.
+        control_plane: ``ANIMUS_EXECUTOR_CONTROL_PLANE``: base URL of the control plane, without the API prefix.
+        name: ``ANIMUS_EXECUTOR_NAME``: the executor's name there.
+        token: Content of the file ``ANIMUS_EXECUTOR_TOKEN_FILE``, which only its owner may read.
+        data: ``ANIMUS_EXECUTOR_DATA``: folder for environments, caches and runs; nobody else uses it.
+        slots: ``ANIMUS_EXECUTOR_SLOTS``: how many runs it executes at once.
+        repositories: ``ANIMUS_EXECUTOR_REPOSITORIES``: prefixes of the repository URLs that may be fetched, separated
+            by white space; ``https://host/…`` or, for repositories on this machine, ``file:///folder/…``.
+        environments: ``ANIMUS_EXECUTOR_ENVIRONMENTS``: how many realised environments are kept.
+        cache_mib: ``ANIMUS_EXECUTOR_CACHE_MIB``: how much the cache of inputs may hold, in MiB.
+        fetch_seconds: ``ANIMUS_EXECUTOR_FETCH_SECONDS``: how long fetching code may take.
+        fetch_mib: ``ANIMUS_EXECUTOR_FETCH_MIB``: the largest pack that may be fetched, in MiB.
     """
 
     control_plane: str
