@@ -35,6 +35,13 @@ PRAGMAS = (
     f"busy_timeout={int(WAIT_SECONDS * 1000)}",
 )
 
+SETTINGS = (
+    "synchronous_commit=on",
+    "lock_timeout=5s",
+    "statement_timeout=30s",
+    "idle_in_transaction_session_timeout=30s",  # a process that hangs lets go of the audit log's head
+)
+
 
 class SchemaError(RuntimeError):
     """The database was written by another version of Animus and cannot be brought to this one."""
@@ -120,7 +127,7 @@ def _own_transactions(engine: Engine, begin: str, pragmas: tuple[str, ...]) -> N
 
 
 def _postgresql(url: URL) -> Engines:
-    durable = {"options": "-c synchronous_commit=on -c lock_timeout=5s -c statement_timeout=30s"}
+    durable = {"options": " ".join(f"-c {setting}" for setting in SETTINGS)}
     writer = create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=durable)
     reader = create_engine(
         url, pool_size=READERS, max_overflow=0, pool_timeout=WAIT_SECONDS, pool_pre_ping=True, connect_args=durable,
