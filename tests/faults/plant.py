@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.fakes.hub import a_user, hub_answering
 
 CONTROL = "control"
 EXECUTOR = "executor"
+ADMIN = "ann"
 READY_SECONDS = 30.0
 
 
@@ -35,13 +36,17 @@ class Plant:
 
     Attributes:
         folder: Everything it stores.
-        user_token: Token of a platform administrator.
+        tokens: Tokens by user; :data:`ADMIN` is a platform administrator.
+        stores: Where database and objects are.
+        database_url: The control plane's database.
         lease_seconds: How long a lease lasts; short, so that a campaign sees many of them end.
     """
 
     folder: Path
     hub_url: str
-    user_token: str
+    tokens: Mapping[str, str]
+    stores: Path
+    database_url: str
     lease_seconds: int = 6
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -58,13 +63,13 @@ class Plant:
         return self.folder / "repositories"
 
     @property
-    def database_url(self) -> str:
-        """The control plane's database."""
-        return f"sqlite:///{self.folder / 'control.sqlite'}"
+    def objects(self) -> Path:
+        """The object store's folder."""
+        return self.stores / "objects"
 
-    def client(self, project: str = "") -> Client:
-        """Return a client that acts for the administrator."""
-        return Client(Session(url=self.url, token=self.user_token, project=project), project=project)
+    def client(self, project: str = "", *, user: str = ADMIN) -> Client:
+        """Return a client that acts for a user."""
+        return Client(Session(url=self.url, token=self.tokens[user], project=project), project=project)
 
     def _token_file(self) -> Path:
         file = self.folder / "executor-token"
@@ -79,7 +84,7 @@ class Plant:
         variables = {
             CONTROL: {
                 "ANIMUS_DATABASE_URL": self.database_url,
-                "ANIMUS_OBJECTS_URL": (self.folder / "objects").as_uri(),
+                "ANIMUS_OBJECTS_URL": self.objects.as_uri(),
                 "ANIMUS_EXECUTORS": f"local=sha256:{digest}",
                 "ANIMUS_LISTEN": f"127.0.0.1:{self.port}",
                 "ANIMUS_REPOSITORY_SCHEMES": "file",
@@ -157,11 +162,28 @@ class Plant:
 
 
 @contextmanager
-def a_plant(folder: Path, *, lease_seconds: int = 6) -> Iterator[Plant]:
-    """Run an installation in ``folder`` until the block ends."""
-    token = secrets.token_urlsafe(24)
-    with hub_answering({token: a_user("ann", admin=True)}) as hub_url:
-        plant = Plant(folder, hub_url, token, lease_seconds)
+def a_plant(
+    folder: Path,
+    *,
+    lease_seconds: int = 6,
+    users: Sequence[str] = (),
+    stores: Path | None = None,
+    database_url: str = "",
+) -> Iterator[Plant]:
+    """Run an installation until the block ends.
+
+    Args:
+        folder: Where it is.
+        lease_seconds: How long a lease lasts.
+        users: Who can log in besides the administrator.
+        stores: Where database and objects are, if elsewhere.
+        database_url: The database, if it is not SQLite.
+    """
+    tokens = {name: secrets.token_urlsafe(24) for name in (ADMIN, *users)}
+    with hub_answering({token: a_user(name, admin=name == ADMIN) for name, token in tokens.items()}) as hub_url:
+        stores = stores or folder
+        database_url = database_url or f"sqlite:///{stores / 'control.sqlite'}"
+        plant = Plant(folder, hub_url, tokens, stores, database_url, lease_seconds)
         plant.repositories.mkdir(parents=True)
         try:
             plant.start(CONTROL)

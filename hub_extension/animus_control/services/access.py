@@ -31,6 +31,7 @@ CALLERS: dict[Caller, frozenset[PrincipalKind]] = {
 }
 NO_PROJECT = "There is no such project, or you have no role in it."
 ASK_ADMIN = "Ask an administrator of the project for a role that allows it."
+ASK_TO_UNARCHIVE = "Ask an administrator of the project to unarchive it."
 
 
 class RefusedError(DeniedError):
@@ -78,7 +79,8 @@ def enter(uow: UnitOfWork, call: Call, endpoint: Endpoint) -> Call:
         detail = f"Your role {role.value!r} in this project does not include {endpoint.permission!s}."
         raise DeniedError("forbidden", detail, remedy=ASK_ADMIN)
     if endpoint.is_write and not endpoint.writes_archived and project.state is ProjectState.ARCHIVED:
-        raise ConflictError("project_archived", f"The project {project.name!r} is archived: it can be read only.")
+        detail = f"The project {project.name!r} is archived: it can be read only."
+        raise ConflictError("project_archived", detail, remedy=ASK_TO_UNARCHIVE)
     return replace(call, project=project, role=role)
 
 
