@@ -34,7 +34,6 @@ SAVE_SECONDS = 2.0
 PATIENCE = 20
 """A save may take at most one part in so many of the time."""
 
-SHUTDOWN_SECONDS = 5.0
 SKIP_TAG = "skip-execution"
 
 
@@ -124,11 +123,6 @@ class AnimusEngine(Engine):  # type: ignore[misc] # papermill has no types
 
 
 def _execute_cells(manager: SavingManager, session: Session) -> None:
-    to_run = [
-        (index, cell)
-        for index, cell in enumerate(manager.nb.cells)
-        if cell.cell_type == "code" and cell.source.strip() and SKIP_TAG not in cell.metadata.get("tags", ())
-    ]
     if not session.kernel.wait_until_bound(session.canceled):
         raise StoppedError(is_timeout=False)
     with Cells(
@@ -140,13 +134,22 @@ def _execute_cells(manager: SavingManager, session: Session) -> None:
         autosave=manager.autosave_cell,
     ) as cells:
         cells.begin()
-        session.observer(NotebookStarted(sequence=0, at=datetime.now(UTC), cells_total=len(to_run)))
-        for number, (index, cell) in enumerate(to_run):
-            session.place = Place(cell_id=cell.get("id", ""), cell_index=session.origins.get(id(cell)))
-            if not _execute_cell(manager, session, cells, cell, index, number):
-                break
+        total = sum(map(_is_to_run, manager.nb.cells))
+        session.observer(NotebookStarted(sequence=0, at=datetime.now(UTC), cells_total=total))
+        number = 0
+        for index, cell in enumerate(manager.nb.cells):
+            manager.cell_start(cell, index)
+            if _is_to_run(cell):
+                if not _execute_cell(manager, session, cells, cell, index, number):
+                    break
+                number += 1
+            else:
+                manager.cell_complete(cell, index)
         cells.shut_down()
-        session.kernel.wait_for_end(SHUTDOWN_SECONDS)
+
+
+def _is_to_run(cell: NotebookNode) -> bool:
+    return bool(cell.cell_type == "code" and cell.source.strip() and SKIP_TAG not in cell.metadata.get("tags", ()))
 
 
 def _execute_cell(
@@ -155,12 +158,12 @@ def _execute_cell(
     """Run one cell, recorded for papermill and told to the observer; say whether to go on."""
     cell_id, began = cell.get("id", ""), time.monotonic()
     session.observer(CellStarted(sequence=0, at=datetime.now(UTC), cell_id=cell_id, cell_index=number))
-    manager.cell_start(cell, index)
+    session.place = Place(cell_id=cell_id, cell_index=session.origins.get(id(cell)))
     status = "interrupted"
     try:
         reply = cells.run(cell, index)
         is_allowed = "raises-exception" in cell.metadata.get("tags", ())
-        status = "ok" if reply["status"] == "ok" or is_allowed else "error"
+        status = "ok" if reply.get("status") == "ok" or is_allowed else "error"
         if status == "error" and not _is_clean_exit(reply):
             session.failed = reply
         return status == "ok"

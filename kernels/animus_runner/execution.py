@@ -84,8 +84,9 @@ def _run(notebook: NotebookNode, session: Session, assignment: NotebookAssignmen
     except StoppedError as stop:
         is_canceled = not stop.is_timeout
         failure = failures.of_timeout(session.place, assignment.resources.wall_seconds) if stop.is_timeout else None
-    with contextlib.suppress(PapermillExecutionError):  # it writes its markers into the notebook; we have the reason
-        raise_for_execution_errors(notebook, str(assignment.output))
+    if failure or is_canceled:  # errors that were expected (tagged raises-exception) are not marked
+        with contextlib.suppress(PapermillExecutionError):  # it marks the error in the notebook; we have the reason
+            raise_for_execution_errors(notebook, str(assignment.output))
     return failure, is_canceled
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import animus
 from animus_contracts.environments import Resources
 from animus_contracts.executions import CellEnded, CellStarted, NotebookStarted, StreamWritten, Verdict
 from animus_contracts.runs import Failure, FailureReason
-from animus_runner import cells
+from animus_runner import cells, outputs
 from animus_runner.execution import execute
 from animus_runner.kernels import own_parent
 from animus_runner.notebook_assignment import Cancellation
@@ -197,7 +198,7 @@ def test_the_notebook_is_saved_while_a_long_cell_runs(
 
 
 def test_a_flood_of_output_is_cut_and_said_to_be(tmp_path: Path, parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "MAX_OUTPUT_BYTES", 1 << 20)
+    monkeypatch.setattr(outputs, "MAX_OUTPUT_BYTES", 1 << 20)
     trial = try_cells(tmp_path, parent, ["for _ in range(30): print('x' * 1_000_000, flush=True)", "1/0"])
     assert failure_of(trial).exception == "ZeroDivisionError: division by zero"
     assert (tmp_path / "executed.ipynb").stat().st_size < 4 << 20
@@ -259,6 +260,15 @@ def test_the_kernel_gets_its_folders_and_nothing_of_the_executors_environment(
     assert eval(path)[0] == f"{base}/support"  # noqa: S307
     assert "" in eval(path)  # noqa: S307
     assert "animus_runner" not in path
+
+
+def test_a_notebook_that_submits_itself_runs_and_submits_nothing(tmp_path: Path, parent: str) -> None:
+    line = "%animus run trial.ipynb"
+    support = Path(animus.__file__).parents[1]
+    trial = try_cells(tmp_path, parent, [line, "print('after')"], support=support)
+    assert trial.text() == "after\n"
+    assert trial.notebook is not None
+    assert trial.notebook.cells[0].outputs[0].text == f"animus: inside a run, `{line}` does nothing\n"
 
 
 def test_a_notebook_that_declares_something_else_is_never_started(tmp_path: Path, parent: str) -> None:
