@@ -12,6 +12,7 @@ Standard library and ipykernel only: this file runs inside the environment of th
 from __future__ import annotations
 
 import atexit
+import contextlib
 import faulthandler
 import os
 import random
@@ -57,6 +58,10 @@ def become(request: Request, bound: int) -> None:
     faulthandler.enable(os.dup(sys.stderr.fileno()), all_threads=False)
     app = IPKernelApp.instance()
     app.initialize(["-f", request.connection_file, *OPTIONS])
+    if request.support and app.shell:
+        # A notebook that submits itself holds the line that does it; inside the run that line must not be an error.
+        with contextlib.suppress(ImportError):
+            app.shell.extension_manager.load_extension("animus")
     # Closing its sockets in order, ipykernel can wait for a thread that waits for one already stopped (10 s);
     # nobody listens any more, and everything else that runs at the exit of a process still does.
     atexit.unregister(app.close)

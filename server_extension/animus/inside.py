@@ -27,7 +27,7 @@ MAX_NUMPY_SEED = 2**32
 
 def is_inside() -> bool:
     """Say whether this process runs inside a governed run."""
-    return "ANIMUS_RUN_SOCKET" in os.environ
+    return "ANIMUS_RUN_ID" in os.environ
 
 
 def _setting(name: str, what: str) -> str:

@@ -177,7 +177,7 @@ def test_outputs_is_the_folder_of_the_run(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_outside_a_run_everything_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ANIMUS_RUN_SOCKET", "ANIMUS_INPUTS_DIR", "ANIMUS_OUTPUTS_DIR"):
+    for name in ("ANIMUS_RUN_ID", "ANIMUS_RUN_SOCKET", "ANIMUS_INPUTS_DIR", "ANIMUS_OUTPUTS_DIR"):
         monkeypatch.delenv(name, raising=False)
     attempts = (
         lambda: animus.log_metric("loss", 1.0),

@@ -157,7 +157,7 @@ def test_neither_outputs_nor_metadata_of_a_notebook_hold_the_token(
 def test_inside_a_run_the_command_submits_nothing(
     execute: Execute, desk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ANIMUS_RUN_SOCKET", "/nowhere")
+    monkeypatch.setenv("ANIMUS_RUN_ID", "0198")
     (outputs,) = execute("%animus run train.ipynb")
     assert text_of(outputs) == "animus: inside a run, `%animus run train.ipynb` does nothing\n"
     assert list(desk.runs.list()) == []
