@@ -27,11 +27,15 @@ def make_read_only(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder with everything in it, read-only or not; one that is not there is fine."""
+    """Remove a folder with everything in it, read-only or not; one that is not there is fine.
+
+    Everything goes by descriptor, so that a process of a run that is not quite dead cannot lead us elsewhere by
+    putting a link in the place of a folder.
+    """
     if not folder.is_dir():
         return
-    for where, _, _ in os.walk(folder, followlinks=False):  # top down: a folder is made writable before it is listed
-        Path(where).chmod(0o700)
+    for _, _, _, descriptor in os.fwalk(folder):
+        os.fchmod(descriptor, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The executor as a program: it says what is wrong with its settings, takes runs, and stops when it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from animus_contracts.executions import Verdict
+from animus_contracts.runs import FailureReason
+from tests.fakes.control_plane import EXECUTOR_TOKEN, ControlPlaneSimulator
+from tests.fakes.plans import a_plan, a_planned_environment
+
+COMMAND = [sys.executable, "-m", "animus_executor"]
+
+
+@pytest.fixture
+def variables(tmp_path: Path) -> dict[str, str]:
+    token = tmp_path / "token"
+    token.write_text(EXECUTOR_TOKEN)
+    token.chmod(0o600)
+    return {name: value for name, value in os.environ.items() if not name.startswith("ANIMUS_")} | {
+        "ANIMUS_EXECUTOR_NAME": "local",
+        "ANIMUS_EXECUTOR_TOKEN_FILE": str(token),
+        "ANIMUS_EXECUTOR_DATA": str(tmp_path / "data"),
+    }
+
+
+def test_a_wrong_setting_ends_it_with_one_line(variables: dict[str, str]) -> None:
+    done = subprocess.run(COMMAND, env=variables, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.decode() == "animus-executor: ANIMUS_EXECUTOR_CONTROL_PLANE is required\n"
+
+
+def test_it_reports_what_a_killed_predecessor_left_takes_runs_and_stops_with_everything_it_started(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    with ControlPlaneSimulator() as simulator:
+        abandoned = simulator.grant(a_plan())
+        left = tmp_path / "data" / "runs" / "left"
+        left.mkdir(parents=True)
+        lease = abandoned.lease
+        record = f'{{"execution_id":"{lease.execution_id}","run_id":"{lease.run_id}","epoch":1}}'
+        (left / "attempt.json").write_text(record)
+        variables["ANIMUS_EXECUTOR_CONTROL_PLANE"] = simulator.url
+        with subprocess.Popen(COMMAND, env=variables, stderr=subprocess.PIPE) as executor:
+            end = simulator.ended(abandoned.lease.run_id).ended
+            assert end is not None
+            assert (end.verdict, end.failure and end.failure.reason) == (Verdict.FAILED, FailureReason.INFRASTRUCTURE)
+            plan = a_plan(environment=a_planned_environment("x==1 --hash=sha256:" + "0" * 64))
+            simulator.submit(plan)
+            refused = simulator.ended(plan.run_id).ended
+            assert refused is not None
+            assert refused.failure is not None
+            assert refused.failure.reason is FailureReason.ENVIRONMENT
+            started = psutil.Process(executor.pid).children(recursive=True)
+            assert started
+            executor.send_signal(signal.SIGTERM)
+            said = executor.communicate(timeout=20)[1].decode()
+        assert executor.returncode == 0
+        assert EXECUTOR_TOKEN not in said
+        assert not [process for process in started if process.is_running()]
+        assert not left.exists()
