@@ -23,7 +23,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from animus_control.api.application import AnimusApplication
-from animus_control.api.authentication import Authenticator
+from animus_control.api.authentication import Authenticator, Users
 from animus_control.api.browser import Browser
 from animus_control.api.edge import Edge, utc_now
 from animus_control.api.hub_users import HubUsers
@@ -64,7 +64,8 @@ async def run(settings: Settings) -> None:
 async def serving(settings: Settings) -> AsyncIterator[str]:
     """Serve while the block lasts; yields the address."""
     database = await asyncio.to_thread(open_database, settings.database_url)
-    edge = build_edge(settings, database)
+    users = HubUsers(settings.hub_api_url, platform_admins=settings.platform_admins)
+    edge = build_edge(settings, database, users)
     unsubscribe = database.subscribe(edge.wakeups.notify)
     server = build_server(edge, settings)
     sockets = bind_sockets(settings.port, settings.host)
@@ -78,11 +79,12 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         await worker.stop()
         await _finish(server, edge)
         unsubscribe()
+        users.close()
         await asyncio.to_thread(database.close)
         edge.readers.shutdown()
 
 
-def build_edge(settings: Settings, database: Database) -> Edge:
+def build_edge(settings: Settings, database: Database, users: Users) -> Edge:
     """Put together what handlers need."""
     readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
     loop = asyncio.get_running_loop()
@@ -91,7 +93,7 @@ def build_edge(settings: Settings, database: Database) -> Edge:
         return await loop.run_in_executor(readers, database.read, _finder(hashed))
 
     authenticator = Authenticator(
-        users=HubUsers(settings.hub_api_url, platform_admins=settings.platform_admins),
+        users=users,
         executors=settings.executors,
         find_token=find_token,
         clock=utc_now,

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -31,8 +30,11 @@ from animus_control.services.ports import Database
 from animus_control.storage.engine import open_database
 from tests.fakes.object_store import MemoryObjectStore
 from tests.fakes.users import FakeUsers, a_user
+from tests.postgres_server import PostgresServer
 
 PREFIX = "/services/animus/"
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+TEMPLATE = "animus_template"
 EXECUTOR_TOKEN = "executor-secret"
 NO_TLS = ssl.create_default_context()  # made once, because making it takes longer than most tests
 MAX_OBJECT_BYTES = 32 * 1024 * 1024
@@ -65,10 +67,25 @@ class Server:
         return httpx.Client(base_url=self.url + "api/v1", headers=headers, timeout=20, trust_env=False, verify=NO_TLS)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a module on SQLite, or on every engine when it says ``ENGINES = BOTH``."""
+    if "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", getattr(metafunc.module, "ENGINES", ["sqlite"]), scope="module")
+
+
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    path: Path = tmp_path_factory.mktemp("database") / "animus.db"
-    opened = open_database(f"sqlite:///{path}")
+def database(
+    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    if engine == "postgresql":
+        postgres: PostgresServer = request.getfixturevalue("postgres_server")
+        name = f"api_{uuid4().hex}"
+        opened = open_database(postgres.create(name, template=TEMPLATE))
+        yield opened
+        opened.close()
+        postgres.drop(name)
+        return
+    opened = open_database(f"sqlite:///{tmp_path_factory.mktemp('database') / 'animus.db'}")
     yield opened
     opened.close()
 

@@ -11,9 +11,11 @@ import pytest
 
 from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
 from animus_control.services.ports import Database
-from tests.api.conftest import EXECUTOR_TOKEN, Server, key, serve
+from tests.api.conftest import BOTH, EXECUTOR_TOKEN, Server, key, serve
 from tests.api.test_authorisation_matrix import all_events
 from tests.api.world import World, finish, populate, send, start
+
+ENGINES = BOTH
 
 CREDENTIALS = ("user", "executor", "run", "dispatch", "forged run", "unknown")
 USED_UP = {"projects.archive", "runs.cancel", "executions.start", "executions.end"}
@@ -140,3 +142,13 @@ def test_a_hub_that_is_down_makes_the_service_unavailable_and_not_open(server: S
 def test_the_scheme_of_the_hub_is_understood_too(server: Server) -> None:
     with server.client() as client:
         assert client.get("/identity", headers={"Authorization": "token root"}).status_code == 200
+
+
+def test_strangers_cannot_fill_the_audit_log_with_rejected_tokens(server: Server, world: World) -> None:
+    with server.client("ar_" + "x" * 43) as stranger, server.client("root") as root:
+        before = all_events(root, "/audit-events")
+        for _ in range(60):
+            assert stranger.get("/identity").status_code == 401
+        after = all_events(root, "/audit-events")
+    assert 1 <= len(after) - len(before) < 60
+    assert world.path

@@ -8,14 +8,17 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from animus_control.services.ports import Database
-from tests.api.conftest import EXECUTOR_TOKEN, Server, key, serve
+from tests.api.conftest import BOTH, EXECUTOR_TOKEN, Server, key, serve
 from tests.api.world import World, finish, populate, start
+
+ENGINES = BOTH
 
 STORY = [
     "run.state",
@@ -111,6 +114,19 @@ def test_a_project_stream_tells_of_every_change_of_state_of_its_own_runs(server:
         run = world.post("ed", f"{base}/runs", world.submission())
         seen = next(event for event in events if event["run_id"] == run["run_id"])
     assert (seen["type"], seen["data"]["state"]) == ("run.state", "queued")
+
+
+def test_no_event_of_a_burst_waits_for_the_next_ping(server: Server, world: World) -> None:
+    base, missing = f"/projects/{world.path['project']}", set[str]()
+    with server.client("vic") as vic, vic.stream("GET", f"{base}/events") as answer, ThreadPoolExecutor(4) as pool:
+        runs = pool.map(lambda _: world.post("ed", f"{base}/runs", world.submission())["run_id"], range(40))
+        began = time.perf_counter()
+        missing = set(runs)
+        for event in read(answer.iter_lines()):
+            missing.discard(event["run_id"])
+            if not missing:
+                break
+    assert time.perf_counter() - began < 10
 
 
 def test_a_quiet_stream_pings_and_ends_when_the_right_is_lost(database: Database) -> None:

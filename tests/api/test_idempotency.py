@@ -14,8 +14,10 @@ import pytest
 
 from animus_contracts.endpoints import ENDPOINTS, Endpoint
 from animus_control.services.ports import Database, UnitOfWork
-from tests.api.conftest import Server, key, serve
+from tests.api.conftest import BOTH, Server, key, serve
 from tests.api.world import World, body_of, populate
+
+ENGINES = BOTH
 
 KEYED = [endpoint for endpoint in ENDPOINTS if endpoint.keyed]
 

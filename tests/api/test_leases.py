@@ -13,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import EXECUTOR_TOKEN, PREFIX, Server
+from tests.api.conftest import BOTH, EXECUTOR_TOKEN, PREFIX, Server
 from tests.api.world import World, lease, populate
+
+ENGINES = BOTH
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from uuid import uuid4
 
 import httpx
 
-from tests.api.conftest import PREFIX, Server, key
+from tests.api.conftest import BOTH, PREFIX, Server, key
 from tests.api.world import digest, finish, populate, start
+
+ENGINES = BOTH
 
 Open = Callable[..., httpx.Client]
 

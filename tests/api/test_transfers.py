@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from animus_control.domain.errors import AnimusError
-from tests.api.conftest import MAX_OBJECT_BYTES, PREFIX, Server, key
+from tests.api.conftest import BOTH, MAX_OBJECT_BYTES, PREFIX, Server, key
 from tests.api.test_authorisation_matrix import all_events
 from tests.api.world import World, digest, populate
+
+ENGINES = BOTH
 
 
 @pytest.fixture(scope="module")

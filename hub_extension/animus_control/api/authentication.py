@@ -4,7 +4,7 @@
 
 A user's token is the Hub's affair, an executor's token is configured, a run token is looked up in the database at
 every call and works for its own execution only. Only hashes are kept or compared, in constant time. A token of ours
-that is presented where, or when, it has no force is audited.
+that is presented where, or when, it has no force is audited; of those the store does not know, a few per second are.
 """
 
 from __future__ import annotations
@@ -66,6 +66,30 @@ class Users(Protocol):
         Raises:
             AnimusError: With code ``service_unavailable``, when nobody can tell now.
         """
+
+
+class Allowance:
+    """So much per second and no more, so that strangers cannot fill the audit log.
+
+    Args:
+        per_second: How much, and how much can be saved up.
+        now: A clock in seconds that never steps.
+    """
+
+    def __init__(self, per_second: float, now: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._now = now
+        self._left, self._at = per_second, now()
+
+    def take(self) -> bool:
+        """Take one, if there is one."""
+        now = self._now()
+        self._left = min(self._per_second, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 def hash_token(token: str) -> str:

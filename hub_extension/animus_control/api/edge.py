@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from animus_contracts.identifiers import RANDOM_BYTES, uuid7
-from animus_control.api.authentication import Authenticator
+from animus_control.api.authentication import Allowance, Authenticator
 from animus_control.api.browser import Browser
 from animus_control.api.idempotency import InProgress
 from animus_control.api.metrics import RequestMetrics
@@ -28,6 +28,7 @@ T = TypeVar("T")
 Work = Callable[[UnitOfWork], T]
 
 SECRET_BYTES = 32
+REJECTIONS_PER_SECOND = 10.0
 
 
 def utc_now() -> datetime:
@@ -52,6 +53,7 @@ class Edge:
         metrics: Counts requests.
         in_progress: The idempotency keys being worked on.
         in_flight: The handlers at work.
+        rejections: How many rejected tokens are audited.
         ping_seconds: How often a quiet event stream proves that it lives.
         clock: The present.
         now: A clock in seconds that never steps.
@@ -67,6 +69,7 @@ class Edge:
     metrics: RequestMetrics = field(default_factory=RequestMetrics)
     in_progress: InProgress = field(default_factory=InProgress)
     in_flight: set[object] = field(default_factory=set)
+    rejections: Allowance = field(default_factory=lambda: Allowance(REJECTIONS_PER_SECOND, time.monotonic))
     browser: Browser | None = None
     max_object_bytes: int = 64 * 1024**3
     ping_seconds: float = 15.0

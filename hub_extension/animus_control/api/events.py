@@ -10,6 +10,7 @@ so a lost right ends the stream. A run's stream ends after its last state was de
 
 from __future__ import annotations
 
+import asyncio
 import re
 from http import HTTPStatus
 
@@ -51,28 +52,35 @@ class _EventsHandler(EndpointHandler):
                 self.set_status(HTTPStatus.NO_CONTENT)
                 self.finish()
                 return
-            self.set_header("Content-Type", Body.EVENTS.value)
-            self.set_header("X-Accel-Buffering", "no")
             try:
-                await self.flush()
-                while not self._gone:
-                    event.clear()
-                    for item in events:
-                        self.write(_as_text(item))
-                        after = item.event_id
-                    await self.flush()
-                    if len(events) < BATCH:
-                        if ended or self.edge.wakeups.closing:
-                            break
-                        if not await wait(event, self.edge.ping_seconds):
-                            self.write(": ping\n\n")
-                            self.principal = await self._authenticate()
-                    events, ended = await self._batch(after)
+                await self._stream(event, events, after, ended=ended)
             except (StreamClosedError, AnimusError):
-                return  # the reader left, or may not read on: either way the stream just ends
+                pass  # the reader left, or may not read on: either way the stream just ends
             finally:
                 if not self._finished:
                     self.finish()
+
+    async def _stream(self, event: asyncio.Event, events: list[RunEvent], after: int, *, ended: bool) -> None:
+        self.set_header("Content-Type", Body.EVENTS.value)
+        self.set_header("X-Accel-Buffering", "no")
+        await self.flush()
+        while True:
+            for item in events:
+                self.write(_as_text(item))
+                after = item.event_id
+            await self.flush()
+            if len(events) < BATCH:
+                if ended:
+                    return
+                await self._wait(event)
+            if self._gone or self.edge.wakeups.closing:
+                return
+            events, ended = await self._batch(after)
+
+    async def _wait(self, event: asyncio.Event) -> None:
+        if not await wait(event, self.edge.ping_seconds):
+            self.write(": ping\n\n")
+            self.principal = await self._authenticate()
 
     def _position(self) -> int:
         after: int = self.query().after

@@ -188,4 +188,6 @@ class EndpointHandler(Handler):
     async def _record_rejection(self, error: RejectedTokenError) -> None:
         now, request_id = self.edge.clock(), self.request_id
         self.edge.metrics.count_rejection()
+        if error.known is None and not self.edge.rejections.take():
+            return
         await self.edge.write(lambda uow: record_rejection(uow, error, now=now, request_id=request_id))
