@@ -24,7 +24,7 @@ from typing import Any
 from jupyter_client.session import Session
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_output
 
 from animus_contracts.executions import StreamWritten
@@ -36,7 +36,7 @@ CUT = f"\n[output is cut here: a run keeps at most {MAX_OUTPUT_BYTES >> 20} MiB 
 DELIMITER = b"<IDS|MSG>"
 DISPLAYED = frozenset({"stream", "display_data", "execute_result", "update_display_data"})
 STREAMS = frozenset({"stdout", "stderr"})
-MALFORMED = (AttributeError, IndexError, KeyError, LookupError, RecursionError, TypeError, ValueError)
+MALFORMED = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValidationError, ValueError)
 
 
 def decode(session: Session, frames: list[bytes]) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def _initiate(request: Request, writer: int) -> None:
         _report(writer, {"error": str(error)})
         os._exit(1)
     if kernel == 0:
+        sandbox.die_with_parent()  # without a sandbox, the end of init would leave us running
         return
     sandbox.prctl(sandbox.PR_SET_DUMPABLE, 0)  # user code has our user id, and must not attach to us
     signal.signal(signal.SIGINT, lambda *_: os.kill(kernel, signal.SIGINT))

@@ -205,6 +205,34 @@ def test_a_flood_of_output_is_cut_and_said_to_be(tmp_path: Path, parent: str, mo
     assert "output is cut here" in (tmp_path / "executed.ipynb").read_text()
 
 
+def test_messages_that_user_code_makes_up_break_nothing(tmp_path: Path, parent: str) -> None:
+    source = """
+kernel = get_ipython().kernel
+def publish(kind, content, **more):
+    parent = more.pop("parent", kernel.get_parent("shell"))
+    kernel.session.send(kernel.iopub_socket, kind, content, parent=parent)
+publish("stream", {"name": 5, "text": 7})
+publish("stream", {"name": "stdout"})
+publish("stream", {"name": "etc/passwd", "text": "x"})
+publish("display_data", {"data": 3, "metadata": [], "transient": {"display_id": [1]}})
+publish("display_data", {"data": {"text/plain": "fine"}, "metadata": {}, "transient": None})
+publish("execute_result", {})
+publish("error", {"ename": "Fake", "evalue": "", "traceback": 4})
+publish("status", {"execution_state": 3})
+publish("status", {})
+publish("comm_open", {"comm_id": "a", "target_name": "jupyter.widget", "data": {"state": 3}})
+publish("comm_msg", {"data": None})
+publish("no_such_type", {})
+publish("stream", {"name": "stdout", "text": "x"}, parent={"msg_id": "unknown"})
+kernel.iopub_socket.send_multipart([b"garbage"])
+kernel.iopub_socket.send_multipart([b"<IDS|MSG>", b"bad signature", b"{}", b"{}", b"{}", b"{}"])
+kernel.iopub_socket.send_multipart([b"<IDS|MSG>"])
+print("survived")
+"""
+    assert try_cells(tmp_path, parent, [source, "print('next')"]).text() == "next\n"
+    assert "survived" in (tmp_path / "executed.ipynb").read_text()
+
+
 def test_ten_megabytes_of_output_arrive_whole(tmp_path: Path, parent: str) -> None:
     assert len(try_cells(tmp_path, parent, ["print('x' * 10_000_000)"]).text()) == 10_000_001
 
