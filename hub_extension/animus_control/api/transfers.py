@@ -23,12 +23,15 @@ from animus_control.api.handler import EndpointHandler, encode
 from animus_control.api.idempotency import Answer
 from animus_control.api.locations import location_of
 from animus_control.api.operation import BodyHandler
-from animus_control.domain.errors import InvalidError
+from animus_control.domain.errors import ConflictError, InvalidError, MissingError
 from animus_control.services import access, artifacts, datasets, executions, objects
 from animus_control.services.ports import Call, UnitOfWork
 
 WAITING_CHUNKS = 8
 """How many received chunks may wait for the store before the sender is made to wait."""
+
+
+MEND = "Upload the same bytes once more, which replaces what the store holds."
 
 
 class Content(NamedTuple):
@@ -160,6 +163,7 @@ class DownloadHandler(EndpointHandler):
         call, find = self.call(), DOWNLOADS[self.endpoint.operation]
         audited = self.endpoint.caller is Caller.USER  # a run's own inputs are in its plan already
         content = await self.decide(lambda uow: find(uow, access.enter(uow, call, self.endpoint)), write=audited)
+        await self._require_whole(content)
         self.set_header("Content-Type", Body.BYTES.value)
         self.set_header("Content-Length", str(content.size_bytes))
         self.set_header("Content-Disposition", f"attachment; filename*=UTF-8''{_file_name(content.name)}")
@@ -167,6 +171,15 @@ class DownloadHandler(EndpointHandler):
         async for chunk in self.edge.objects.read(content.digest):
             self.write(chunk)
             await self.flush()
+
+    async def _require_whole(self, content: Content) -> None:
+        """Refuse bytes whose number changed in the store, which would break off or overrun the answer."""
+        held = await self.edge.objects.size(content.digest)
+        if held is None:
+            raise MissingError("not_found", f"the bytes of {content.digest} are gone", remedy=MEND)
+        if held != content.size_bytes:
+            detail = f"the store holds {held} bytes as {content.digest}, which has {content.size_bytes}"
+            raise ConflictError("artifact_hash_mismatch", detail, remedy=MEND)
 
 
 def require_digest(text: str) -> Digest:

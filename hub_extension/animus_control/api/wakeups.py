@@ -31,6 +31,8 @@ class Wakeups:
         event = asyncio.Event()
         waiters = self._waiters.setdefault(channel, set())
         waiters.add(event)
+        if self.closing:
+            event.set()
         try:
             yield event
         finally:
