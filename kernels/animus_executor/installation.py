@@ -89,8 +89,16 @@ def install(planned: PlannedEnvironment, folder: Path) -> None:
     )  # fmt: skip
     requirements = folder / "animus-lock.txt"
     requirements.write_text(planned.requirements, encoding="utf-8")
+    # What uv has fetched before needs no network again; asking an index first would fail where there is none now.
+    try:
+        _sync(folder, requirements, "--offline")
+    except UnrealisableError:
+        _sync(folder, requirements)
+
+
+def _sync(folder: Path, requirements: Path, *options: str) -> None:
     _uv(
-        "pip", "sync", "--quiet", "--require-hashes", "--no-build", "--link-mode=copy", "--compile-bytecode",
+        "pip", "sync", "--quiet", "--require-hashes", "--no-build", "--link-mode=copy", "--compile-bytecode", *options,
         "--python", str(folder / "bin" / "python"), str(requirements),
         summary="The environment's packages cannot be installed.",
         remedy="See the detail; lock the environment again for this platform, with packages that have wheels.",
