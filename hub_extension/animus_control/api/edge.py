@@ -22,7 +22,8 @@ from animus_control.api.metrics import RequestMetrics
 from animus_control.api.wakeups import Wakeups
 from animus_control.domain.identity import Principal
 from animus_control.domain.limits import Limits
-from animus_control.services.ports import Call, Database, ObjectStore, UnitOfWork
+from animus_control.services.calls import Call
+from animus_control.services.ports import Database, ObjectStore, UnitOfWork
 
 T = TypeVar("T")
 Work = Callable[[UnitOfWork], T]

@@ -29,7 +29,7 @@ from animus_control.api.idempotency import Answer
 from animus_control.domain.errors import AnimusError, DeniedError, InvalidError
 from animus_control.domain.identity import Principal
 from animus_control.services import access
-from animus_control.services.ports import Call
+from animus_control.services.calls import Call
 
 T = TypeVar("T")
 

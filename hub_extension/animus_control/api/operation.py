@@ -15,7 +15,7 @@ from animus_control.api import parsing
 from animus_control.api.handler import DRAINED_BYTES, EndpointHandler
 from animus_control.api.idempotency import answer_once, build_key
 from animus_control.domain.errors import AnimusError, InvalidError
-from animus_control.services.ports import Call
+from animus_control.services.calls import Call
 
 
 class BodyHandler(EndpointHandler):

@@ -25,7 +25,8 @@ from animus_control.api.locations import location_of
 from animus_control.api.operation import BodyHandler
 from animus_control.domain.errors import ConflictError, InvalidError, MissingError
 from animus_control.services import access, artifacts, datasets, executions, objects
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.calls import Call
+from animus_control.services.ports import UnitOfWork
 
 WAITING_CHUNKS = 8
 """How many received chunks may wait for the store before the sender is made to wait."""

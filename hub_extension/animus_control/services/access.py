@@ -20,8 +20,9 @@ from animus_contracts.projects import Project, ProjectState, Role
 from animus_control.domain.errors import ConflictError, DeniedError, UnseenError
 from animus_control.domain.identity import Principal, PrincipalKind
 from animus_control.domain.permissions import best_roles, capped, is_allowed, is_platform_admin, subjects_of
+from animus_control.services.calls import Call, audited
 from animus_control.services.operations import OPERATIONS
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 
 CALLERS: dict[Caller, frozenset[PrincipalKind]] = {
     Caller.ANYONE: frozenset(PrincipalKind),

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from animus_contracts.policies import Effect, PolicyDecision
 from animus_contracts.runs import Failure, FailureReason, Limitation, Run
 from animus_control.domain.policies import START
+from animus_control.services.calls import Call
 from animus_control.services.policies import decide
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import require
 
 

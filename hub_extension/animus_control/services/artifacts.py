@@ -7,9 +7,10 @@ from __future__ import annotations
 from animus_contracts.artifacts import Artifact
 from animus_contracts.audit import Action
 from animus_contracts.pages import ListQuery, Page
+from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import by_id, require
 
 

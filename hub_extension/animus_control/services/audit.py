@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from animus_contracts.audit import AuditEvent
 from animus_contracts.pages import AuditListQuery, ListQuery, Page
+from animus_control.services.calls import Call
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import project_of
 
 

@@ -19,9 +19,10 @@ from animus_control.domain import lineage
 from animus_control.domain.datasets import file_faults, held_faults
 from animus_control.domain.errors import ConflictError, MissingError
 from animus_control.domain.names import label_faults, name_faults, refuse, text_faults
+from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import AlreadyExistsError, Call, UnitOfWork, audited
+from animus_control.services.ports import AlreadyExistsError, UnitOfWork
 from animus_control.services.scope import by_id, by_id_or_name, project_of
 
 

@@ -8,9 +8,10 @@ from animus_contracts.audit import Action
 from animus_contracts.executions import Execution, ExecutionState, Lease, LeaseReply, LeaseRequest
 from animus_contracts.identifiers import ExecutionId
 from animus_control.domain.runs import Move, advance
+from animus_control.services.calls import Call
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.tokens import DISPATCH, issue
 
 

@@ -26,10 +26,11 @@ from animus_control.domain.limits import Limits
 from animus_control.domain.names import refuse
 from animus_control.domain.runs import Move, advance, merged
 from animus_control.services.admission import objection, policy_failure
+from animus_control.services.calls import Call, audited
 from animus_control.services.executions import held, owned, save
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import require
 
 MOVES = {Verdict.SUCCEEDED: Move.SUCCEED, Verdict.FAILED: Move.FAIL, Verdict.CANCELED: Move.CANCEL}

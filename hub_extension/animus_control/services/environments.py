@@ -21,9 +21,10 @@ from animus_control.domain import lineage
 from animus_control.domain.environments import definition_faults, lock_faults
 from animus_control.domain.errors import ConflictError
 from animus_control.domain.names import refuse
+from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import by_id, by_id_or_name, project_of, require
 
 

@@ -29,10 +29,11 @@ from animus_control.domain.errors import ConflictError, MissingError
 from animus_control.domain.runs import Move, advance, merged
 from animus_control.services.access import RefusedError
 from animus_control.services.admission import objection, policy_failure
+from animus_control.services.calls import Call, audited
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
 from animus_control.services.policies import decision_details
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import require
 from animus_control.services.tokens import DISPATCH, RUN, issue, token_hash
 

@@ -8,8 +8,9 @@ from animus_contracts.pages import Page
 from animus_contracts.projects import Identity, Membership, SubjectType
 from animus_control.domain.permissions import best_roles, is_platform_admin
 from animus_control.services.access import effective_roles
+from animus_control.services.calls import Call
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.ports import UnitOfWork
 
 
 @operation("identity.read")

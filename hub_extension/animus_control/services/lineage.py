@@ -9,8 +9,9 @@ import re
 from animus_contracts.lineage import LineageEdge, LineageGraph
 from animus_contracts.pages import LineageQuery
 from animus_control.domain.errors import InvalidError
+from animus_control.services.calls import Call
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import project_of
 
 NODE = re.compile(r"[a-z_]{1,32}:[A-Za-z0-9-]{1,64}")

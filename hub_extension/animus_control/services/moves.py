@@ -15,7 +15,8 @@ import msgspec
 from animus_contracts.audit import Action
 from animus_contracts.runs import TERMINAL_STATES, Run
 from animus_control.domain.errors import ConflictError
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.calls import Call, audited
+from animus_control.services.ports import UnitOfWork
 
 STATE_EVENT = "run.state"
 

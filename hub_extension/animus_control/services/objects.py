@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from animus_contracts.audit import Action
 from animus_contracts.datasets import StoredObject
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.calls import Call, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import project_of
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from animus_contracts.endpoints import BY_OPERATION
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.calls import Call
+from animus_control.services.ports import UnitOfWork
 
 Function = TypeVar("Function", bound=Callable[[UnitOfWork, Call, Any], Any])
 

@@ -21,9 +21,10 @@ from animus_control.domain.policies import (
     policy_digest,
     snapshot_digest,
 )
+from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import by_id, project_of
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from animus_contracts.artifacts import Artifact, Metric
-from animus_contracts.audit import Action, AuditEvent, AuditRecord, Outcome
+from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.datasets import Dataset, DatasetVersion, StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentLock, EnvironmentState
@@ -25,10 +25,8 @@ from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot
-from animus_contracts.projects import Project, Role, RoleBinding
+from animus_contracts.projects import Project, RoleBinding
 from animus_contracts.runs import Progress, Run, RunState
-from animus_control.domain.identity import Principal
-from animus_control.domain.limits import DEFAULT_LIMITS, Limits
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -43,35 +41,6 @@ class AlreadyExistsError(Exception):
     def __init__(self, constraint: str) -> None:
         super().__init__(constraint)
         self.constraint = constraint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call of one operation: who, when, where.
-
-    Attributes:
-        principal: The authenticated caller.
-        now: The one instant at which the operation happens, UTC, microseconds.
-        request_id: Correlates answer, audit and logs.
-        new_id: Makes identifiers for this operation.
-        new_secret: Makes an unguessable URL-safe token of at least 256 bits.
-        path: Path parameters by name.
-        if_match: Version given in If-Match, or None.
-        limits: The bounds this installation sets.
-        project: The project the call is scoped to, set after authorisation.
-        role: The caller's effective role in it, set after authorisation.
-    """
-
-    principal: Principal
-    now: datetime
-    request_id: str
-    new_id: Callable[[], str]
-    new_secret: Callable[[], str]
-    path: Mapping[str, str] = field(default_factory=dict)
-    if_match: int | None = None
-    limits: Limits = DEFAULT_LIMITS
-    project: Project | None = None
-    role: Role | None = None
 
 
 class Readable(Protocol[T]):
@@ -348,32 +317,3 @@ class ObjectStore(Protocol):
 
     async def check(self) -> None:
         """Raise when the store cannot be written."""
-
-
-class Operation(Protocol[R_co]):
-    """An operation of the API: ``(unit of work, call, message) -> answer``; ``message`` is body or query."""
-
-    def __call__(self, uow: UnitOfWork, call: Call, message: Any) -> R_co: ...
-
-
-def audited(
-    call: Call,
-    action: Action,
-    resource: str,
-    *,
-    project_id: ProjectId | None = None,
-    details: Mapping[str, Any] | None = None,
-    denied: bool = False,
-) -> AuditRecord:
-    """Build the audit record of a call; the project is the call's unless another is given."""
-    scope = project_id if project_id is not None else call.project.project_id if call.project else None
-    return AuditRecord(
-        occurred_at=call.now,
-        project_id=scope,
-        actor=call.principal.subject,
-        action=action,
-        resource=resource,
-        outcome=Outcome.DENIED if denied else Outcome.SUCCESS,
-        request_id=call.request_id,
-        details=dict(details or {}),
-    )

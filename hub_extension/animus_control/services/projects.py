@@ -23,9 +23,10 @@ from animus_control.domain.identity import PrincipalKind
 from animus_control.domain.names import label_faults, name_faults, refuse, text_faults
 from animus_control.domain.permissions import is_platform_admin
 from animus_control.services.access import effective_roles
+from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import AlreadyExistsError, Call, UnitOfWork, audited
+from animus_control.services.ports import AlreadyExistsError, UnitOfWork
 from animus_control.services.scope import project_of
 
 

@@ -14,8 +14,9 @@ from animus_contracts.audit import Action
 from animus_contracts.executions import Execution, ExecutionState
 from animus_contracts.runs import Failure, FailureReason, Run, RunState
 from animus_control.domain.runs import Move, advance
+from animus_control.services.calls import Call
 from animus_control.services.moves import store_move
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import require
 
 BATCH = 100

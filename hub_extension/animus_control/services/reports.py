@@ -28,9 +28,10 @@ from animus_contracts.runs import Progress
 from animus_control.domain.errors import ConflictError
 from animus_control.domain.limits import Limits
 from animus_control.domain.names import refuse
+from animus_control.services.calls import Call
 from animus_control.services.executions import reporting, save
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import require
 from animus_control.services.tokens import DISPATCH
 

@@ -12,9 +12,10 @@ from animus_contracts.problems import Fault
 from animus_contracts.projects import PutRoleBinding, RoleBinding, SubjectType
 from animus_control.domain.errors import ConflictError
 from animus_control.domain.names import refuse
+from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import project_of, require
 
 MAX_SUBJECT = 255

@@ -13,10 +13,11 @@ from animus_contracts.pages import MAX_LIMIT, Page, RunListQuery
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run
 from animus_control.domain.lineage import node
 from animus_control.domain.runs import Move, advance
+from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import by_id, project_of, require
 
 MAX_REASON = 500

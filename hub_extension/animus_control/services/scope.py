@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from animus_contracts.projects import Project
 from animus_control.domain.errors import MissingError
-from animus_control.services.ports import Call, Readable
+from animus_control.services.calls import Call
+from animus_control.services.ports import Readable
 
 T = TypeVar("T")
 

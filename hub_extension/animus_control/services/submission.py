@@ -28,10 +28,11 @@ from animus_control.domain.plans import build_plan
 from animus_control.domain.policies import SUBMIT, build_context
 from animus_control.domain.runs import Move, advance, check_submission, merged
 from animus_control.services.access import RefusedError
+from animus_control.services.calls import Call, audited
 from animus_control.services.moves import announce, publish
 from animus_control.services.operations import operation
 from animus_control.services.policies import current_snapshot, decide, decision_details, store_snapshot
-from animus_control.services.ports import Call, UnitOfWork, audited
+from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import project_of, require
 
 Versions = dict[DatasetVersionId, DatasetVersion]

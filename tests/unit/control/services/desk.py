@@ -38,7 +38,8 @@ from animus_control.domain.errors import DeniedError
 from animus_control.domain.identity import EVERY_PROJECT, SYSTEM, Principal, PrincipalKind, RunClaim
 from animus_control.domain.limits import Limits
 from animus_control.services import access, catalogue, objects, reconcile
-from animus_control.services.ports import Call, Database, UnitOfWork
+from animus_control.services.calls import Call
+from animus_control.services.ports import Database, UnitOfWork
 from tests.unit.control.moments import NOW
 
 T = TypeVar("T")

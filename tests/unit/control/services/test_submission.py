@@ -21,7 +21,8 @@ from animus_contracts.projects import PutRoleBinding, Role, SubjectType
 from animus_contracts.runs import CodeRef, Limitation, RunClass, RunState, SubmitRun, inputs_hash, spec_hash
 from animus_control.domain.errors import AnimusError, DeniedError
 from animus_control.services import catalogue
-from animus_control.services.ports import Call, UnitOfWork
+from animus_control.services.calls import Call
+from animus_control.services.ports import UnitOfWork
 from tests.unit.control.services.desk import ADA, ED, VIC, Desk
 
 FREEZE = '@id("freeze") @reason("change freeze") forbid (principal, action, resource);'
