@@ -23,6 +23,7 @@ from animus_contracts.executions import EventsAccepted, ReportEvents
 from animus_contracts.problems import Problem
 from animus_contracts.runs import FailureReason
 from animus_runner.exits import FailedError, LostError, UnreachableError
+from animus_runner.objects import WrongBytesError
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ CHUNK = 1 << 20
 TRUST = ssl.create_default_context()  # reading the certificates takes longer than a cell, and is done before forks
 BUSY = frozenset({408, 429})
 LOST = frozenset({401, 403, 409, 410})
+DAMAGED = frozenset({404, 422})
+"""How the control plane says that its store has not the bytes of an input any more, or others."""
 
 
 class ControlPlane:
@@ -76,7 +79,7 @@ class ControlPlane:
         """Fetch one file of a bound dataset version, as chunks.
 
         Raises:
-            FailedError: If the control plane does not have it.
+            WrongBytesError: If the store has not these bytes any more.
             LostError: If the attempt no longer holds the run.
             UnreachableError: If there is no answer now.
         """
@@ -86,6 +89,8 @@ class ControlPlane:
             with self._client.stream(endpoint.method, url) as response:
                 if response.is_error:
                     response.read()
+                    if response.status_code in DAMAGED:
+                        raise WrongBytesError(_told(response))
                     _raise(response)
                 yield response.iter_bytes(CHUNK)
         except httpx.TransportError as error:
@@ -142,13 +147,16 @@ def patiently(step: Callable[[], T], *, patience: float = PATIENCE_SECONDS) -> T
         pause = min(pause * 2, 2.0)
 
 
-def _raise(response: httpx.Response) -> None:
+def _told(response: httpx.Response) -> str:
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
-        code, detail = problem.code, problem.detail or problem.title
     except msgspec.DecodeError:
-        code, detail = "", response.text[:200]
-    text = f"{response.status_code} {code}: {detail}"
+        return f"{response.status_code}: {response.text[:200]}"
+    return f"{response.status_code} {problem.code}: {problem.detail or problem.title}"
+
+
+def _raise(response: httpx.Response) -> None:
+    text = _told(response)
     if response.status_code in LOST:
         raise LostError(text)
     if response.is_server_error or response.status_code in BUSY:

@@ -32,7 +32,7 @@ class Source(Protocol):
     """Where objects come from."""
 
     def fetch_input(self, digest: Digest) -> AbstractContextManager[Iterable[bytes]]:
-        """Open the bytes of an object."""
+        """Open the bytes of an object; raises ``WrongBytesError`` when the source has not these any more."""
 
 
 class Objects:

@@ -91,7 +91,7 @@ def _place(name: str, entry: FileEntry, folder: Path, objects: Objects, source: 
         target.parent.mkdir(parents=True, exist_ok=True)
         patiently(lambda: objects.place(entry.digest, target, source))
     except WrongBytesError as error:
-        raise _input_failure(name, f"the bytes of {entry.path!r} changed: {error}") from error
+        raise _input_failure(name, f"the bytes of {entry.path!r} are not the ones that were bound: {error}") from error
     except (FileExistsError, NotADirectoryError) as error:
         raise _input_failure(name, f"{entry.path!r} is both a file and a folder, or is there twice") from error
 

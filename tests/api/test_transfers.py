@@ -152,3 +152,17 @@ def test_bytes_that_are_gone_are_told_as_missing_and_not_as_an_empty_file(server
     finally:
         server.objects.kept[world.path["digest"]] = kept  # type: ignore[index]  # as above
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_bytes_of_another_number_are_told_before_any_of_them_leaves(server: Server, world: World) -> None:
+    path = f"/projects/{world.path['project']}/dataset-versions/{world.path['version']}/files/{world.path['digest']}"
+    kept = server.objects.kept[world.path["digest"]]  # type: ignore[index]  # a digest by construction
+    try:
+        for changed in (kept[:-1], kept + b"x"):
+            server.objects.kept[world.path["digest"]] = changed  # type: ignore[index]  # as above
+            with server.client("vic") as vic:
+                answer = vic.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (422, "artifact_hash_mismatch")
+            assert f"holds {len(changed)} bytes" in answer.json()["detail"]
+    finally:
+        server.objects.kept[world.path["digest"]] = kept  # type: ignore[index]  # as above

@@ -169,6 +169,7 @@ def a_plant(
     users: Sequence[str] = (),
     stores: Path | None = None,
     database_url: str = "",
+    executes: bool = True,
 ) -> Iterator[Plant]:
     """Run an installation until the block ends.
 
@@ -178,6 +179,7 @@ def a_plant(
         users: Who can log in besides the administrator.
         stores: Where database and objects are, if elsewhere.
         database_url: The database, if it is not SQLite.
+        executes: Whether an executor is started, too.
     """
     tokens = {name: secrets.token_urlsafe(24) for name in (ADMIN, *users)}
     with hub_answering({token: a_user(name, admin=name == ADMIN) for name, token in tokens.items()}) as hub_url:
@@ -188,7 +190,8 @@ def a_plant(
         try:
             plant.start(CONTROL)
             plant.wait_ready()
-            plant.start(EXECUTOR)
+            if executes:
+                plant.start(EXECUTOR)
             yield plant
         finally:
             plant.stop()

@@ -263,6 +263,17 @@ def test_dataset_bytes_that_changed_are_an_input_failure(world: World) -> None:
     assert result.failure.reason is FailureReason.INPUT
 
 
+def test_dataset_bytes_that_are_gone_are_an_input_failure_and_not_waited_for(world: World) -> None:
+    files = [FileEntry(path="a.csv", digest=digest_bytes(b"gone"), size_bytes=4)]
+    bound = PlannedInput(
+        name="train", version_id=DatasetVersionId("v"), content_digest=content_digest(files), files=files
+    )
+    result = world.supervise(never, inputs=[bound])
+    assert result.failure is not None
+    assert result.failure.reason is FailureReason.INPUT
+    assert "'a.csv'" in result.failure.summary
+
+
 def test_a_token_that_is_refused_ends_the_run_as_infrastructure(world: World) -> None:
     assignment = msgspec.structs.replace(world.assignment(world.plan()), run_token="ar_other")
     result = supervise(assignment, works)

@@ -86,7 +86,7 @@ def test_bytes_that_changed_at_the_source_fail_the_run_as_input_and_are_not_kept
 ) -> None:
     shelf = Shelf(b"good")
     shelf.objects[digest_bytes(b"good")] = b"evil"
-    with pytest.raises(FailedError, match="changed") as caught:
+    with pytest.raises(FailedError, match="not the ones that were bound") as caught:
         placed(workspace, shelf, planned("train", {"a.csv": b"good"}))
     assert caught.value.failure.reason is FailureReason.INPUT
     assert [path for path in (tmp_path / "objects").rglob("*") if path.is_file()] == []
