@@ -139,6 +139,7 @@ def _proc_and_devices(shared_memory: int) -> None:
     os.mkdir("/new/dev/pts")  # noqa: PTH102
     _mount("devpts", "/new/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     os.symlink("pts/ptmx", "/new/dev/ptmx")  # noqa: PTH211
+    _set_attributes("/new/dev", ATTR_RDONLY | ATTR_NOSUID, recursive=False)
 
 
 def _configuration() -> None:
