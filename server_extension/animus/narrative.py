@@ -61,8 +61,7 @@ def _outcome(run: Run) -> Iterator[str]:
     if run.limitations:
         yield f"limitations: {', '.join(run.limitations)}"
     if failure := run.failure:
-        place = f" in cell {failure.cell_index + 1}" if failure.cell_index is not None else ""
-        yield f"failed ({failure.reason}){place}: {failure.summary}"
+        yield f"failed ({failure.reason}): {failure.summary}"
         yield from filter(None, (failure.exception, failure.remedy and f"remedy: {failure.remedy}"))
 
 

@@ -21,7 +21,6 @@ COLOURS: dict[RunState, str] = {
     RunState.RECONCILING: "#ef6c00",
 }
 LINK = "color:var(--jp-content-link-color,#1565c0);text-decoration:underline"
-LEFT = "text-align:left"
 WAITING = "#616161"
 SHOWN_LINES = 12
 BARS = "▁▂▃▄▅▆▇█"
@@ -75,7 +74,7 @@ def metrics(story: Story) -> str:
         f"<td style='text-align:right'>{series.step}</td><td>{sparkline(series)}</td></tr>"
         for name, series in sorted(story.metrics.items())
     )
-    head = f"<tr><th style='{LEFT}'>metric</th><th>value</th><th>step</th><th></th></tr>"
+    head = "<tr><td><b>metric</b></td><td><b>value</b></td><td><b>step</b></td><td></td></tr>"
     return f"<table class='animus-metrics'>{head}{rows}</table>"
 
 
@@ -91,8 +90,7 @@ def ending(story: Story, artifacts: Sequence[Artifact]) -> str:
     """Return what came out: artifacts with their digests, and the failure with its remedy."""
     parts = []
     if failure := story.failure:
-        place = f"cell {failure.cell_index + 1}: " if failure.cell_index is not None else ""
-        lines = [f"<b>{_safe(place + failure.summary)}</b>"]
+        lines = [f"<b>{_safe(failure.summary)}</b>"]
         lines += [f"<code>{_safe(failure.exception)}</code>"] if failure.exception else []
         lines += [f"→ {_safe(failure.remedy)}"] if failure.remedy else []
         if failure.detail:

@@ -96,7 +96,7 @@ def test_a_failure_is_one_line_and_the_view_holds_cell_exception_and_remedy(
 ) -> None:
     failure = Failure(
         reason=FailureReason.USER_CODE,
-        summary="the cell raised KeyError",
+        summary="Cell 2 raised KeyError.",
         exception="KeyError: '<script>'",
         remedy="name a column that exists",
         cell_index=1,
@@ -108,7 +108,7 @@ def test_a_failure_is_one_line_and_the_view_holds_cell_exception_and_remedy(
     assert "animus: run_not_succeeded: " in text_of(shown[0])
     assert all(output["output_type"] != "error" for output in shown[0])
     kept = widget_texts(checkout / "driver.ipynb")
-    assert "cell 2: the cell raised KeyError" in kept
+    assert "Cell 2 raised KeyError." in kept
     assert "name a column that exists" in kept
     assert "<script>" not in kept
 
