@@ -17,7 +17,6 @@ import threading
 import time
 from pathlib import Path
 
-from animus_contracts.executions import EndExecution
 from animus_contracts.runs import FailureReason
 from animus_executor import caches
 from animus_executor.agent import Agent
@@ -109,13 +108,7 @@ def stop_attempts(attempts: Attempts) -> None:
 def report_abandoned(control_plane: ControlPlane, record: Record) -> None:
     """Say that an attempt ended with the executor that was killed."""
     result = failed(FailureReason.INFRASTRUCTURE, "The executor was killed while it executed the run.")
-    message = EndExecution(
-        event_id=f"{record.execution_id}.{record.epoch}.end",
-        epoch=record.epoch,
-        verdict=result.verdict,
-        failure=result.failure,
-    )
-    end_patiently(control_plane, record.execution_id, message, patience=SWEEP_PATIENCE_SECONDS)
+    end_patiently(control_plane, record.execution_id, record.epoch, result, patience=SWEEP_PATIENCE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from typing import Protocol
 from animus_contracts.assignments import Assignment, AttemptResult
 from animus_contracts.digests import digest_bytes
 from animus_contracts.executions import EndExecution, ExecutionEnded, Lease, RunCredentials, StartExecution, Verdict
+from animus_contracts.identifiers import ExecutionId
 from animus_contracts.plans import PlannedEnvironment
 from animus_contracts.runs import Failure, FailureReason
 from animus_executor.backends import Attempt, Backend, BackendError
-from animus_executor.control_plane import ProtocolError, UnreachableError
+from animus_executor.control_plane import ProtocolError, RefusedError, UnreachableError
 from animus_executor.installation import UnrealisableError
 from animus_executor.kernel_parents import KernelParentError
 from animus_executor.leases import Beats, Keeper
@@ -218,19 +219,30 @@ class Attempts:
         raise AttemptLostError("the lease ran out before the attempt could start")
 
     def _end(self, lease: Lease, result: AttemptResult) -> None:
-        message = EndExecution(
-            event_id=f"{lease.execution_id}.{lease.epoch}.end",
-            epoch=lease.epoch,
-            verdict=result.verdict,
-            artifacts=result.artifacts,
-            provenance=result.provenance,
-            failure=result.failure,
-        )
-        end_patiently(self.control_plane, lease.execution_id, message, patience=END_PATIENCE_SECONDS)
+        control_plane = self.control_plane
+        refusal = end_patiently(control_plane, lease.execution_id, lease.epoch, result, patience=END_PATIENCE_SECONDS)
+        if refusal:  # nobody shall wait for a run because of what it left
+            summary = "The control plane did not accept what the run left."
+            result = failed(FailureReason.INFRASTRUCTURE, summary, detail=refusal)
+            end_patiently(control_plane, lease.execution_id, lease.epoch, result, patience=END_PATIENCE_SECONDS)
 
 
-def end_patiently(control_plane: Verdicts, execution_id: str, message: EndExecution, *, patience: float) -> None:
-    """Report an end until it is answered, refused, or ``patience`` seconds have passed."""
+def end_patiently(
+    control_plane: Verdicts, execution_id: ExecutionId, epoch: int, result: AttemptResult, *, patience: float
+) -> str:
+    """Report an end until it is answered, or ``patience`` seconds have passed.
+
+    Returns:
+        Why the control plane refused the report, although the attempt is still ours; else nothing.
+    """
+    message = EndExecution(
+        event_id=f"{execution_id}.{epoch}.end",
+        epoch=epoch,
+        verdict=result.verdict,
+        artifacts=result.artifacts,
+        provenance=result.provenance,
+        failure=result.failure,
+    )
     deadline = time.monotonic() + patience
     pause = FIRST_PAUSE
     while time.monotonic() < deadline:
@@ -241,11 +253,12 @@ def end_patiently(control_plane: Verdicts, execution_id: str, message: EndExecut
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         except ProtocolError as error:
-            log.warning("end of %s (%s) was refused: %s", execution_id, message.verdict, error)
-            return
+            log.warning("end of %s (%s) was refused: %s", execution_id, result.verdict, error)
+            return str(error) if isinstance(error, RefusedError) else ""
         else:
-            return
-    log.error("end of %s (%s) was never answered", execution_id, message.verdict)
+            return ""
+    log.error("end of %s (%s) was never answered", execution_id, result.verdict)
+    return ""
 
 
 def failed(reason: FailureReason, summary: str, *, detail: str = "", remedy: str = "") -> AttemptResult:

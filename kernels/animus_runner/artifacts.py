@@ -25,7 +25,6 @@ from animus_contracts.paths import path_fault
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner.channel import RefusedRequestError
 from animus_runner.control_plane import patiently
-from animus_runner.exits import FailedError
 from animus_runner.objects import digest_file
 
 UPLOADS = 4
@@ -124,27 +123,24 @@ def open_beneath(folder: Path, parts: tuple[str, ...]) -> BinaryIO:
     return os.fdopen(found, "rb")
 
 
-def collect_outputs(folder: Path) -> list[Produced]:
+def collect_outputs(folder: Path) -> tuple[list[Produced], Failure | None]:
     """Find every regular file in the outputs folder.
 
-    Raises:
-        FailedError: As user code, when there are too many, or one has a name that cannot be kept.
+    Returns:
+        What can be published, and why the run failed when that is not all.
     """
-    found = [
-        Produced(name=path.relative_to(folder).as_posix(), kind=ArtifactKind.OUTPUT, path=path)
-        for path in _regular_files(folder)
-    ]
-    for produced in found:
-        if fault := path_fault(produced.name):
-            summary = f"The notebook left a file whose name cannot be kept: {produced.name!r}."
-            raise FailedError(FailureReason.USER_CODE, summary, detail=f"Its path {fault}.", remedy="Rename the file.")
-    if len(found) > MAX_ARTIFACTS:
-        raise FailedError(
-            FailureReason.USER_CODE,
-            f"The notebook left {len(found)} files; a run has at most {MAX_ARTIFACTS} artifacts.",
-            remedy="Pack the files into an archive.",
-        )
-    return found
+    found: list[Produced] = []
+    for path in _regular_files(folder):
+        name = path.relative_to(folder).as_posix()
+        if fault := path_fault(name):
+            summary = f"The notebook left a file whose name cannot be kept: {name!a:.100}."
+            return found, _user_failure(summary, detail=f"Its path {fault}.", remedy="Rename the file.")
+        if len(found) == MAX_ARTIFACTS:
+            return found, _user_failure(
+                f"The notebook left more than {MAX_ARTIFACTS} files.", remedy="Pack the files into an archive."
+            )
+        found.append(Produced(name=name, kind=ArtifactKind.OUTPUT, path=path))
+    return found, None
 
 
 def undelivered(declared: list[str], outputs: list[Produced]) -> Failure | None:
@@ -153,12 +149,15 @@ def undelivered(declared: list[str], outputs: list[Produced]) -> Failure | None:
     missing = sorted(set(declared) - written)
     if not missing:
         return None
-    return Failure(
-        reason=FailureReason.USER_CODE,
-        summary=f"The notebook ended, but did not write the declared output {missing[0]!r}.",
+    return _user_failure(
+        f"The notebook ended, but did not write the declared output {missing[0]!r}.",
         detail=f"Missing: {', '.join(missing)}. Written: {', '.join(sorted(written)) or 'nothing'}.",
         remedy="Write the file to animus.outputs, or do not declare it.",
     )
+
+
+def _user_failure(summary: str, *, remedy: str, detail: str = "") -> Failure:
+    return Failure(reason=FailureReason.USER_CODE, summary=summary, detail=detail, remedy=remedy)
 
 
 def distinct(outputs: list[Produced], logged: list[Produced]) -> list[Produced]:

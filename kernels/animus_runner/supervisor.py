@@ -190,10 +190,11 @@ class _Supervisor:
         redactor: Redactor,
         logged: Logged,
     ) -> AttemptResult:
-        outputs = collect_outputs(workspace.outputs)
-        failure = outcome.failure
+        outputs, failure = collect_outputs(workspace.outputs)
         if outcome.verdict is Verdict.SUCCEEDED:
-            failure = undelivered(self.assignment.plan.outputs, outputs)
+            failure = failure or undelivered(self.assignment.plan.outputs, outputs)
+        else:
+            failure = outcome.failure
         produced = [
             *_records(workspace, notebook.name, redactor),
             *distinct(outputs, logged.produced()),

@@ -14,7 +14,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.assignments import AttemptResult
+from animus_contracts.digests import digest_bytes
 from animus_contracts.executions import EndExecution, Verdict
 from animus_contracts.plans import PlannedEnvironment
 from animus_contracts.runs import Failure, FailureReason, Limitation
@@ -252,6 +254,18 @@ def test_an_end_is_repeated_until_it_is_answered_and_counts_once(world: World) -
     assert world.simulator.calls.count("executions.end") > 1
 
 
+def test_a_result_that_is_not_accepted_becomes_a_failure_that_says_so(world: World) -> None:
+    never_uploaded = ArtifactEntry(
+        name="m", kind=ArtifactKind.OUTPUT, media_type="text/plain", digest=digest_bytes(b"m"), size_bytes=1
+    )
+    world.backend.outcome = AttemptResult(verdict=Verdict.SUCCEEDED, artifacts=[never_uploaded])
+    end = ended(world.run())
+    assert (end.verdict, end.artifacts) == (Verdict.FAILED, [])
+    assert end.failure is not None
+    assert end.failure.reason is FailureReason.INFRASTRUCTURE
+    assert "object_not_found" in end.failure.detail
+
+
 def test_a_slot_takes_the_next_run_after_one_that_broke(world: World) -> None:
     world.backend.error = "no parent"
     world.run()
@@ -287,8 +301,7 @@ def test_a_successor_names_what_a_killed_executor_left(tmp_path: Path) -> None:
 
 def test_an_end_that_is_refused_is_not_repeated(world: World) -> None:
     attempt = world.run()
-    message = EndExecution(event_id="another", epoch=1, verdict=Verdict.CANCELED)
     before = world.simulator.calls.count("executions.end")
-    end_patiently(world.attempts.control_plane, attempt.lease.execution_id, message, patience=5.0)
+    end_patiently(world.attempts.control_plane, attempt.lease.execution_id, 1, CANCELED, patience=5.0)
     assert world.simulator.calls.count("executions.end") == before + 1
     assert ended(attempt).verdict is Verdict.SUCCEEDED
