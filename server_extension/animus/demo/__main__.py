@@ -38,9 +38,10 @@ def main(arguments: list[str] | None = None) -> None:
         console.print(f"What the services say is in {hub.log}.")
         sys.exit(1)
     console.rule(f"[bold]Done in {time.monotonic() - began:.0f} s[/]")
-    show_address(hub, console, passwords)
     if chosen.smoke:
         hub.stop()
+    else:
+        show_address(hub, console, passwords)
 
 
 def play(hub: LocalHub, console: Console, port: int | None) -> dict[str, str]:
@@ -80,6 +81,7 @@ def play_runs(ann: Shell, ed: Shell, vic: Shell, folder: Path) -> None:
     console.rule("[bold]3. An environment, pinned[/]")
     scenes.lock_environment(ed)
     console.rule("[bold]4. Data, written by a run[/]")
+    console.print("The first run in an environment waits until it is installed; later ones find it there.")
     scenes.register_data(ed, folder)
     console.rule("[bold]5. Train a model[/]")
     training = scenes.train(ed, folder)
