@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import select
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -116,7 +118,8 @@ def plain_request(kernel_name: str) -> tuple[str, dict[str, Any]]:
         "limits": unlimited,
         "seed": None,
     }
-    return spec.argv[0], request
+    command: str = spec.argv[0]
+    return (sys.executable if re.fullmatch(r"python[0-9.]*", command) else command), request  # as jupyter_client does
 
 
 class Kernel:

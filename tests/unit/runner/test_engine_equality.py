@@ -124,6 +124,19 @@ def test_outputs_equal_papermills(tmp_path: Path, parent: str, name: str, monkey
     assert ours == papermills
 
 
+def test_papermill_can_use_the_engine_by_its_name(tmp_path: Path) -> None:
+    notebook = NOTEBOOKS["stopped by an error"]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    for engine in ("animus", "nbclient"):
+        with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
+            papermill.execute_notebook(
+                tmp_path / "in.ipynb", tmp_path / f"{engine}.ipynb", engine_name=engine, progress_bar=False
+            )
+    ours, papermills = (comparable(nbformat.read(tmp_path / f"{name}.ipynb", 4)) for name in ("animus", "nbclient"))
+    assert ours == papermills
+
+
 def comparable(notebook: NotebookNode) -> dict[str, Any]:
     cells = [
         {
