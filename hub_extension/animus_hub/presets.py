@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from animus_contracts.projects import Role
 from animus_hub.authenticator import LocalAuthenticator
@@ -24,6 +25,7 @@ CONTROL_SERVICE = "animus"
 EXECUTOR = "local"
 TOKEN_FILE_OF_HUB = "hub-service-token"  # noqa: S105 - the name of a file
 TOKEN_FILE_OF_EXECUTOR = "executor-token"  # noqa: S105 - the name of a file
+REPOSITORIES_VARIABLE = "ANIMUS_EXECUTOR_REPOSITORIES"
 MEMBERSHIP_SECONDS = 15
 """How often roles are asked for again; with the time of one question this stays below the promised 30 s."""
 
@@ -127,6 +129,9 @@ def _configure_workspaces(c: Any, place: Installation, ports: Ports) -> None:
 
 def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
     control = _address(ports.control)
+    # Users and executor share this machine, so a project's repository may be a folder of it. The operator may allow more
+    # to the executor; the control plane admits what the executor can fetch.
+    repositories = [place.repositories.as_uri() + "/", *os.environ.get(REPOSITORIES_VARIABLE, "").split()]
     executors = f"{EXECUTOR}={place.secret_digest(TOKEN_FILE_OF_EXECUTOR)}"
     c.JupyterHub.services = [
         {
@@ -141,8 +146,7 @@ def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
                 "ANIMUS_OBJECTS_URL": (place.data / "objects").as_uri(),
                 "ANIMUS_EXECUTORS": executors,
                 "ANIMUS_PLATFORM_ADMINS": f"service:{HUB_SERVICE}",
-                # Users and executor share this machine, so a project's repository may be a folder of it.
-                "ANIMUS_REPOSITORY_SCHEMES": "file,https",
+                "ANIMUS_REPOSITORY_SCHEMES": ",".join(sorted({urlsplit(prefix).scheme for prefix in repositories})),
             },
         },
         {
@@ -156,7 +160,7 @@ def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
                 "ANIMUS_EXECUTOR_CONTROL_PLANE": f"{control}/services/{CONTROL_SERVICE}",
                 "ANIMUS_EXECUTOR_TOKEN_FILE": str(place.secret_file(TOKEN_FILE_OF_EXECUTOR)),
                 "ANIMUS_EXECUTOR_DATA": str(place.data / "executor"),
-                "ANIMUS_EXECUTOR_REPOSITORIES": place.repositories.as_uri() + "/",
+                REPOSITORIES_VARIABLE: " ".join(repositories),
             },
         },
         {

@@ -77,3 +77,18 @@ def test_logins_are_checked_again_within_the_promised_time(c: Config) -> None:
     assert c.LocalAuthenticator.manage_groups
     assert c.LocalAuthenticator.refresh_pre_spawn
     assert not c.LocalAuthenticator.get("allow_all")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "schemes"), [("", "file"), ("https://git.example.org/team/ https://other.example.org/", "file,https")]
+)
+def test_the_control_plane_admits_the_repositories_that_the_executor_may_fetch(
+    place: Installation, monkeypatch: pytest.MonkeyPatch, allowed: str, schemes: str
+) -> None:
+    monkeypatch.setenv("ANIMUS_EXECUTOR_REPOSITORIES", allowed)
+    configuration = Config()
+    local(configuration, place)
+    found = services(configuration)
+    given = found["animus-executor"]["environment"]["ANIMUS_EXECUTOR_REPOSITORIES"]
+    assert given.split() == [place.repositories.as_uri() + "/", *allowed.split()]
+    assert found["animus"]["environment"]["ANIMUS_REPOSITORY_SCHEMES"] == schemes
