@@ -40,10 +40,13 @@ class PostgresServer:
         self._run(str(binaries / "initdb"), "-D", data, "-U", "animus", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
         options = [f"unix_socket_directories={folder}", "listen_addresses=", "max_connections=200", *settings]
         flags = [flag for option in options for flag in ("-c", option)]
-        self._log = (folder / "log").open("wb")
-        self._process = subprocess.Popen(
-            [*self._prefix, str(binaries / "postgres"), "-D", data, *flags], stdout=self._log, stderr=self._log
-        )
+        self._command = [*self._prefix, str(binaries / "postgres"), "-D", data, *flags]
+        self.start()
+
+    def start(self) -> None:
+        """Start the server, for the first time or after it was stopped."""
+        self._log = (self._folder / "log").open("ab")
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
         self._wait()
 
     def url(self, database: str = "postgres") -> str:

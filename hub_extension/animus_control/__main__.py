@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 
-from animus_control.bootstrap import run
+from animus_control.bootstrap import StartError, run
 from animus_control.settings import SettingsError, read_settings
 
 
@@ -27,7 +27,11 @@ def main() -> int:
     for noisy in ("tornado", "alembic", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("animus.requests").setLevel(logging.INFO if settings.log_requests else logging.WARNING)
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except StartError as error:
+        print(f"animus-control-plane: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it, not for the log
+        return 1
     return 0
 
 

@@ -30,12 +30,13 @@ from animus_control.api.hub_users import HubUsers
 from animus_control.api.pages import page_routes
 from animus_control.api.parsing import MAX_HEADER_BYTES
 from animus_control.api.wakeups import Wakeups
+from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import SYSTEM
 from animus_control.domain.limits import Limits
 from animus_control.services.ports import Database, StoredToken, UnitOfWork
 from animus_control.services.reconcile import reconcile
 from animus_control.settings import Settings
-from animus_control.storage.engine import open_database
+from animus_control.storage.engine import SchemaError, open_database
 from animus_control.storage.objects import open_object_store
 from animus_control.worker import Worker
 
@@ -46,6 +47,10 @@ READERS = 8
 CHUNK_BYTES = 256 * 1024
 
 log = logging.getLogger("animus.control")
+
+
+class StartError(RuntimeError):
+    """It cannot start with what it was given; the message says why, in one line for the operator's log."""
 
 
 async def run(settings: Settings) -> None:
@@ -62,8 +67,16 @@ async def run(settings: Settings) -> None:
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[str]:
-    """Serve while the block lasts; yields the address."""
-    database = await asyncio.to_thread(open_database, settings.database_url)
+    """Serve while the block lasts; yields the address.
+
+    Raises:
+        StartError: If the database cannot be opened.
+    """
+    try:
+        database = await asyncio.to_thread(open_database, settings.database_url)
+    except (AnimusError, SchemaError) as error:
+        cause = str(error.__cause__ or "").partition("\n")[0]
+        raise StartError(f"the database cannot be opened: {error} {cause}".rstrip()) from error
     users = HubUsers(settings.hub_api_url, platform_admins=settings.platform_admins)
     edge = build_edge(settings, database, users)
     unsubscribe = database.subscribe(edge.wakeups.notify)

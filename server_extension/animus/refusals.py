@@ -13,7 +13,6 @@ import msgspec
 from animus.errors import AnimusError, RefusedError, UnreachableError
 from animus_contracts.problems import Problem
 
-LONGEST_RETRY_AFTER = 30.0
 NOT_NOW = frozenset({429, 502, 503, 504, 507})
 
 # The way out, for codes whose problem document names none.
@@ -30,6 +29,7 @@ REMEDIES = {
     "run_terminal": "submit a new run",
     "secret_in_parameters": "pass secrets as references, never as parameters",
     "service_unavailable": "wait a moment and repeat; repeating is safe",
+    "storage_full": "tell the administrator of the Hub, and repeat when there is room; repeating is safe",
     "unauthenticated": "log in again: animus login URL (in a workspace: restart it from the Hub)",
 }
 
@@ -63,4 +63,4 @@ def _stranger(status: int) -> AnimusError:
 
 
 def _seconds(text: str) -> float:
-    return min(float(text), LONGEST_RETRY_AFTER) if text.isascii() and text.isdigit() else 0.0
+    return float(text) if text.isascii() and text.isdigit() else 0.0

@@ -30,6 +30,9 @@ NOWHERE: Mapping[str, str] = MappingProxyType({})
 ATTEMPTS = 5
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 4.0
+PATIENCE = 10.0
+"""How long somebody is kept waiting in silence before being told; a full disk asks for more than that."""
+
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 STREAM_TIMEOUT = httpx.Timeout(45.0, connect=5.0)  # the server says something at least every 15 seconds
 
@@ -147,13 +150,16 @@ class Transport:
 
     def _persist(self, endpoint: Endpoint, send: Callable[[], httpx.Response]) -> httpx.Response:
         patient = endpoint.keyed or endpoint.method in {"GET", "PUT"}
+        waited = 0.0
         for attempt in range(ATTEMPTS):
             try:
                 return send()
             except UnreachableError as error:
-                if not patient or attempt == ATTEMPTS - 1:
+                wait = max(error.retry_after, pause(attempt))
+                waited += wait
+                if not patient or attempt == ATTEMPTS - 1 or waited > PATIENCE:
                     raise
-                self._sleep(max(error.retry_after, pause(attempt)))
+                self._sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
     def _url(self, endpoint: Endpoint, path: Mapping[str, str]) -> str:

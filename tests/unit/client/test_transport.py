@@ -120,14 +120,20 @@ def test_repetitions_carry_the_same_key_and_the_same_bytes() -> None:
     assert {request.content for request in network.requests} == {b'{"name":"p","description":"","labels":{}}'}
 
 
-def test_the_server_may_ask_for_a_longer_pause_but_not_for_an_endless_one() -> None:
-    slow = problem(507, "storage_full", retryable=True)
-    slow.headers["Retry-After"] = "7"
-    endless = problem(503, "service_unavailable", retryable=True)
-    endless.headers["Retry-After"] = "999999"
-    network = Network(slow, endless, httpx.Response(200, json=IDENTITY))
-    read(network.transport)
-    assert network.waits == [7.0, 30.0]
+def test_the_server_may_ask_for_a_longer_pause_but_keeps_nobody_waiting_in_silence() -> None:
+    busy, full = problem(503, "service_unavailable", retryable=True), problem(507, "storage_full", retryable=True)
+    busy.headers["Retry-After"], full.headers["Retry-After"] = "7", "30"
+    patient = Network(busy, httpx.Response(200, json=IDENTITY))
+    read(patient.transport)
+    assert patient.waits == [7.0]
+    told = Network(full)
+    with pytest.raises(UnreachableError, match=r"storage_full: .* tell the administrator"):
+        read(told.transport)
+    assert told.waits == []
+    twice = Network(busy, busy)
+    with pytest.raises(UnreachableError):
+        read(twice.transport)
+    assert twice.waits == [7.0]
 
 
 def test_pauses_grow_and_are_bounded() -> None:
