@@ -128,47 +128,53 @@ def _configure_workspaces(c: Any, place: Installation, ports: Ports) -> None:
 
 
 def _configure_services(c: Any, place: Installation, ports: Ports) -> None:
-    control = _address(ports.control)
-    # Users and executor share this machine, so a project's repository may be a folder of it. The operator may allow more
-    # to the executor; the control plane admits what the executor can fetch.
+    # Users and executor share this machine, so a project's repository may be a folder of it. The operator may allow
+    # more to the executor; the control plane admits what the executor can fetch.
     repositories = [place.repositories.as_uri() + "/", *os.environ.get(REPOSITORIES_VARIABLE, "").split()]
-    executors = f"{EXECUTOR}={place.secret_digest(TOKEN_FILE_OF_EXECUTOR)}"
     c.JupyterHub.services = [
-        {
-            "name": CONTROL_SERVICE,
-            "url": control,
-            "command": [sys.executable, "-m", "animus_control"],
-            "oauth_no_confirm": True,
-            "oauth_client_allowed_scopes": [f"{SCOPE}:{Role.ADMIN}"],
-            "cwd": str(place.data),
-            "environment": {
-                "ANIMUS_DATABASE_URL": f"sqlite:///{place.data / 'control.sqlite'}",
-                "ANIMUS_OBJECTS_URL": (place.data / "objects").as_uri(),
-                "ANIMUS_EXECUTORS": executors,
-                "ANIMUS_PLATFORM_ADMINS": f"service:{HUB_SERVICE}",
-                "ANIMUS_REPOSITORY_SCHEMES": ",".join(sorted({urlsplit(prefix).scheme for prefix in repositories})),
-            },
-        },
-        {
-            "name": "animus-executor",
-            "command": [sys.executable, "-m", "animus_executor"],
-            "cwd": str(place.data),
-            "environment": {
-                **_network_variables(),
-                "HOME": str(Path.home()),
-                "ANIMUS_EXECUTOR_NAME": EXECUTOR,
-                "ANIMUS_EXECUTOR_CONTROL_PLANE": f"{control}/services/{CONTROL_SERVICE}",
-                "ANIMUS_EXECUTOR_TOKEN_FILE": str(place.secret_file(TOKEN_FILE_OF_EXECUTOR)),
-                "ANIMUS_EXECUTOR_DATA": str(place.data / "executor"),
-                REPOSITORIES_VARIABLE: " ".join(repositories),
-            },
-        },
+        _control_plane(place, _address(ports.control), repositories),
+        _executor(place, _address(ports.control), repositories),
         {
             "name": HUB_SERVICE,
             "api_token": place.secret_file(TOKEN_FILE_OF_HUB).read_text(encoding="ascii"),
             "display": False,
         },
     ]
+
+
+def _control_plane(place: Installation, address: str, repositories: list[str]) -> dict[str, Any]:
+    return {
+        "name": CONTROL_SERVICE,
+        "url": address,
+        "command": [sys.executable, "-m", "animus_control"],
+        "oauth_no_confirm": True,
+        "oauth_client_allowed_scopes": [f"{SCOPE}:{Role.ADMIN}"],
+        "cwd": str(place.data),
+        "environment": {
+            "ANIMUS_DATABASE_URL": f"sqlite:///{place.data / 'control.sqlite'}",
+            "ANIMUS_OBJECTS_URL": (place.data / "objects").as_uri(),
+            "ANIMUS_EXECUTORS": f"{EXECUTOR}={place.secret_digest(TOKEN_FILE_OF_EXECUTOR)}",
+            "ANIMUS_PLATFORM_ADMINS": f"service:{HUB_SERVICE}",
+            "ANIMUS_REPOSITORY_SCHEMES": ",".join(sorted({urlsplit(prefix).scheme for prefix in repositories})),
+        },
+    }
+
+
+def _executor(place: Installation, control_plane: str, repositories: list[str]) -> dict[str, Any]:
+    return {
+        "name": "animus-executor",
+        "command": [sys.executable, "-m", "animus_executor"],
+        "cwd": str(place.data),
+        "environment": {
+            **_network_variables(),
+            "HOME": str(Path.home()),
+            "ANIMUS_EXECUTOR_NAME": EXECUTOR,
+            "ANIMUS_EXECUTOR_CONTROL_PLANE": f"{control_plane}/services/{CONTROL_SERVICE}",
+            "ANIMUS_EXECUTOR_TOKEN_FILE": str(place.secret_file(TOKEN_FILE_OF_EXECUTOR)),
+            "ANIMUS_EXECUTOR_DATA": str(place.data / "executor"),
+            REPOSITORIES_VARIABLE: " ".join(repositories),
+        },
+    }
 
 
 def _configure_rights(c: Any) -> None:
