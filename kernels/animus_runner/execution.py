@@ -54,9 +54,7 @@ def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancel
         return _outcome(assignment, None, error.failure)
     except KernelDiedError as error:
         return _outcome(assignment, None, _of_end(error.end, None, assignment))
-    injection.inject(notebook, assignment.parameters)
-    prepare_notebook_metadata(notebook, assignment.notebook.name, assignment.notebook.name)
-    remove_error_markers(notebook)
+    _prepare(notebook, assignment)
     with kernel:
         session = Session(
             kernel=kernel,
@@ -67,6 +65,13 @@ def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancel
         )
         failure, is_canceled = _run(notebook, session, assignment)
         return _outcome(assignment, kernel, failure, is_canceled=is_canceled)
+
+
+def _prepare(notebook: NotebookNode, assignment: NotebookAssignment) -> None:
+    """Inject the parameters, record the file's name, and drop the error markers of an earlier run."""
+    injection.inject(notebook, assignment.parameters)
+    prepare_notebook_metadata(notebook, assignment.notebook.name, assignment.notebook.name)
+    remove_error_markers(notebook)
 
 
 def _run(notebook: NotebookNode, session: Session, assignment: NotebookAssignment) -> tuple[Failure | None, bool]:

@@ -41,6 +41,22 @@ def become(request: Request, bound: int) -> None:
     """
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - only the kernel's environment has it
 
+    _put_away_the_parent(request)
+    app = IPKernelApp.instance()
+    app.initialize(["-f", request.connection_file, *OPTIONS])
+    if request.support and app.shell:
+        # A notebook that submits itself holds the line that does it; inside the run that line must not be an error.
+        with contextlib.suppress(ImportError):
+            app.shell.extension_manager.load_extension("animus")
+    # Closing its sockets in order, ipykernel can wait for a thread that waits for one already stopped (10 s);
+    # nobody listens any more, and everything else that runs at the exit of a process still does.
+    atexit.unregister(app.close)
+    os.write(bound, BOUND)
+    os.close(bound)
+    app.start()
+
+
+def _put_away_the_parent(request: Request) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -56,15 +72,3 @@ def become(request: Request, bound: int) -> None:
     random.seed(request.seed)
     # A crash says where it happened, in the log; ipykernel is going to take over stderr.
     faulthandler.enable(os.dup(sys.stderr.fileno()), all_threads=False)
-    app = IPKernelApp.instance()
-    app.initialize(["-f", request.connection_file, *OPTIONS])
-    if request.support and app.shell:
-        # A notebook that submits itself holds the line that does it; inside the run that line must not be an error.
-        with contextlib.suppress(ImportError):
-            app.shell.extension_manager.load_extension("animus")
-    # Closing its sockets in order, ipykernel can wait for a thread that waits for one already stopped (10 s);
-    # nobody listens any more, and everything else that runs at the exit of a process still does.
-    atexit.unregister(app.close)
-    os.write(bound, BOUND)
-    os.close(bound)
-    app.start()

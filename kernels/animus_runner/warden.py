@@ -138,7 +138,7 @@ def _attend(connection: socket.socket, reports: int, init: int, memory: int) -> 
     while True:
         ready = dict(events.poll(limits.SAMPLE_SECONDS * 1000))
         if connection.fileno() in ready:
-            order = connection.recv(1)
+            order = _order(connection)
             if order == INTERRUPT:
                 os.kill(init, signal.SIGINT)
             else:
@@ -153,14 +153,25 @@ def _attend(connection: socket.socket, reports: int, init: int, memory: int) -> 
             said = _forward(connection, said + chunk)
         if time.monotonic() >= next_sample:
             next_sample = time.monotonic() + limits.SAMPLE_SECONDS
-            held = limits.held_memory(os.getpid())
-            if held > memory:
-                held = limits.exact_memory(os.getpid())
+            held = _held(memory)
             peak = max(peak, held)
             if held > memory:
                 cause = cause or OUT_OF_MEMORY
                 _kill_all()
     _conclude(connection, init, said, cause, peak)
+
+
+def _order(connection: socket.socket) -> bytes:
+    """Read one order; empty when the other end is gone, however it went."""
+    with contextlib.suppress(OSError):
+        return connection.recv(1)
+    return b""
+
+
+def _held(memory: int) -> int:
+    """Return the memory of the run; exactly when it may be too much."""
+    held = limits.held_memory(os.getpid())
+    return limits.exact_memory(os.getpid()) if held > memory else held
 
 
 def _forward(connection: socket.socket, said: bytes) -> bytes:
