@@ -102,9 +102,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         hub_client_id=environment.get("JUPYTERHUB_CLIENT_ID", ""),
         executors=_executors(environment.get("ANIMUS_EXECUTORS", "")),
         platform_admins=_listed(environment, "ANIMUS_PLATFORM_ADMINS", "", _SUBJECT),
-        repository_schemes=_listed(
-            environment, "ANIMUS_REPOSITORY_SCHEMES", "https", re.compile("|".join(SCHEMES))
-        ),
+        repository_schemes=_listed(environment, "ANIMUS_REPOSITORY_SCHEMES", "https", re.compile("|".join(SCHEMES))),
         max_object_bytes=_number(environment, "ANIMUS_MAX_OBJECT_BYTES", DEFAULT_MAX_OBJECT_BYTES),
         lease_seconds=max(1, _number(environment, "ANIMUS_LEASE_SECONDS", DEFAULT_LEASE_SECONDS)),
         log_requests=_number(environment, "ANIMUS_LOG_REQUESTS", 1) != 0,
