@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,13 @@ class World:
         self.simulator.submit(plan)
         return self.simulator.ended(plan.run_id, 10.0)
 
+    def until(self, fact: Callable[[], bool]) -> None:
+        """Wait for what follows the verdict."""
+        deadline = time.monotonic() + 5.0
+        while not fact():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -109,7 +116,7 @@ def test_the_supervisors_result_becomes_the_verdict(world: World) -> None:
     assert ended(attempt) == EndExecution(
         event_id=f"{execution}.1.end", epoch=1, verdict=Verdict.FAILED, failure=BROKEN
     )
-    assert world.attempts.active == {}
+    world.until(lambda: world.attempts.active == {})
 
 
 def test_an_attempt_gets_its_plan_and_run_token_and_never_the_executors_token(world: World) -> None:
@@ -282,8 +289,7 @@ def test_a_control_plane_that_is_away_is_asked_again(world: World) -> None:
 
 def test_an_attempts_folder_is_removed_with_the_attempt(world: World) -> None:
     world.run()
-    time.sleep(0.1)
-    assert list((world.prepared.folder / "data" / "runs").iterdir()) == []
+    world.until(lambda: list((world.prepared.folder / "data" / "runs").iterdir()) == [])
 
 
 def test_a_successor_names_what_a_killed_executor_left(tmp_path: Path) -> None:
