@@ -14,6 +14,7 @@ import pytest
 from animus_contracts.audit import Action, AuditRecord
 from animus_contracts.environments import LockEnvironment
 from animus_contracts.identifiers import DatasetVersionId, EnvironmentId, LockId
+from animus_contracts.parameters import Parameter
 from animus_contracts.projects import PutRoleBinding, Role, SubjectType
 from animus_contracts.runs import Run
 from tests.e2e.bad_input import (
@@ -114,6 +115,11 @@ def test_a_hostile_name_is_never_a_parameter(works: Works, name: str) -> None:
     refused(answer, "parameter_invalid", "$.parameters ", "cannot be a parameter's name", "letters, digits")
 
 
+def test_a_hostile_name_that_the_submission_itself_declares_is_no_parameter_either(works: Works) -> None:
+    declared = works.submission(parameters={"__builtins__": 1}, parameters_schema=[Parameter(name="__builtins__")])
+    refused(works.call("runs.submit", declared), "parameter_invalid", "$.parameters_schema.__builtins__")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [("api_key", "x", "credential_name"), ("tokenizer", GITHUB_TOKEN, "vendor_token")],
@@ -138,6 +144,10 @@ def test_what_a_submission_names_must_be_in_the_project(works: Works) -> None:
     gone = uuid4().hex
     answer = works.call("runs.submit", works.submission(datasets={"train": DatasetVersionId(gone)}))
     refused(answer, "dataset_version_not_found", "$.datasets.train", "no such dataset version")
+    with works.plant.client(FOREIGN, user=STRANGER) as stranger:
+        theirs = stranger.datasets.add("gin", [works.repository.folder / NOTEBOOK]).version_id
+    foreign = works.call("runs.submit", works.submission(datasets={"train": theirs}))
+    assert {**foreign.json(), "request_id": ""} == {**answer.json(), "request_id": ""}
     answer = works.call("runs.submit", works.submission(environment_lock_id=LockId(gone)))
     refused(answer, "environment_lock_not_found")
     done = works.animus("run", NOTEBOOK, "--dataset", "train=wine@7")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,11 +97,11 @@ def a_version(client: Client, folder: Path, name: str) -> DatasetVersion:
     ],
 )
 def test_bytes_of_a_dataset_that_changed_in_the_store_are_never_computed_with(
-    works: Works, client: Client, tmp_path: Path, name: str, damage: object
+    works: Works, client: Client, tmp_path: Path, name: str, damage: Callable[[Path], object]
 ) -> None:
     version = a_version(client, tmp_path, name)
     digest = version.files[0].digest.removeprefix("sha256:")
-    damage(works.plant.objects / "sha256" / digest[:2] / digest[2:])  # type: ignore[operator]  # a function of a table
+    damage(works.plant.objects / "sha256" / digest[:2] / digest[2:])
     failure = works.failure(works.submission(datasets={"train": version.version_id}))
     truthful(failure, INPUT, "'train'", f"{name}.csv")
     assert "new version" in failure.remedy

@@ -46,6 +46,13 @@ def a_small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.fixture(scope="module", name="works")
+def _works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
+    with the_works(tmp_path_factory.mktemp("held"), executes=False) as works:
+        works.submit(works.submission())
+        yield works
+
+
 def fill(ballast: Path) -> None:
     """Write a file until there is no room."""
     with ballast.open("wb", buffering=0) as file:
@@ -102,20 +109,18 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_everything_acknowledge
         works.check_nothing_is_lost()
 
 
-def test_a_database_that_somebody_else_holds_is_unavailable_and_then_works_again(tmp_path: Path) -> None:
-    with the_works(tmp_path, executes=False) as works:
-        works.submit(works.submission())
-        key = uuid4().hex
-        other = sqlite3.connect(works.plant.database_url.removeprefix("sqlite:///"), isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        refused(create(works, "held", key=key), "service_unavailable", "the database cannot answer now")
-        assert readiness(works) == (503, ["database"])
-        assert works.call("runs.list").status_code == httpx.codes.OK
-        other.execute("ROLLBACK")
-        other.close()
-        assert create(works, "held", key=key).status_code == httpx.codes.CREATED
-        eventually(lambda: readiness(works) == (200, []))
-        works.check_nothing_is_lost()
+def test_a_database_that_somebody_else_holds_is_unavailable_and_then_works_again(works: Works) -> None:
+    key = uuid4().hex
+    other = sqlite3.connect(works.plant.database_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused(create(works, "held", key=key), "service_unavailable", "the database cannot answer now")
+    assert readiness(works) == (503, ["database"])
+    assert works.call("runs.list").status_code == httpx.codes.OK
+    other.execute("ROLLBACK")
+    other.close()
+    assert create(works, "held", key=key).status_code == httpx.codes.CREATED
+    eventually(lambda: readiness(works) == (200, []))
+    works.check_nothing_is_lost()
 
 
 @pytest.mark.postgres
@@ -142,14 +147,12 @@ def test_a_database_that_is_stopped_is_unavailable_and_then_works_again(tmp_path
         works.check_nothing_is_lost()
 
 
-def test_a_control_plane_that_is_gone_is_told_in_one_line(tmp_path: Path) -> None:
-    with the_works(tmp_path, executes=False) as works:
-        works.submit(works.submission())
-        works.plant.kill(CONTROL)
-        one_line(works.animus("run", NOTEBOOK), 4, "unreachable", works.plant.url, "safe")
-        works.plant.start(CONTROL)
-        works.plant.wait_ready()
-        works.check_nothing_is_lost()
+def test_a_control_plane_that_is_gone_is_told_in_one_line(works: Works) -> None:
+    works.plant.kill(CONTROL)
+    one_line(works.animus("run", NOTEBOOK), 4, "unreachable", works.plant.url, "safe")
+    works.plant.start(CONTROL)
+    works.plant.wait_ready()
+    works.check_nothing_is_lost()
 
 
 def test_a_file_that_is_no_database_is_left_as_it_is_and_named_in_one_line(tmp_path: Path) -> None:
