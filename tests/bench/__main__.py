@@ -156,12 +156,24 @@ def _shown(sides: list[Throughput]) -> str:
 
 
 def _outputs(notebook: dict[str, Any]) -> list[Any]:
-    """Return what the cells gave, without ids and times."""
+    """Return what the cells gave, without ids and times, and with streams joined: where they are cut is chance."""
     return [
-        [{key: value for key, value in output.items() if key != "metadata"} for output in cell["outputs"]]
+        _joined(cell["outputs"])
         for cell in notebook["cells"]
         if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])
     ]
+
+
+def _joined(outputs: list[dict[str, Any]]) -> list[Any]:
+    joined: list[Any] = []
+    for output in outputs:
+        if output["output_type"] != "stream":
+            joined.append({key: value for key, value in output.items() if key != "metadata"})
+        elif joined and isinstance(joined[-1], tuple) and joined[-1][0] == output["name"]:
+            joined[-1] = (output["name"], joined[-1][1] + "".join(output["text"]))
+        else:
+            joined.append((output["name"], "".join(output["text"])))
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:
