@@ -26,6 +26,7 @@ EXECUTOR = "local"
 TOKEN_FILE_OF_HUB = "hub-service-token"  # noqa: S105 - the name of a file
 TOKEN_FILE_OF_EXECUTOR = "executor-token"  # noqa: S105 - the name of a file
 REPOSITORIES_VARIABLE = "ANIMUS_EXECUTOR_REPOSITORIES"
+TETHERED = (sys.executable, "-m", "animus_hub.tether")
 MEMBERSHIP_SECONDS = 15
 """How often roles are asked for again; with the time of one question this stays below the promised 30 s."""
 
@@ -86,7 +87,7 @@ def _configure_hub(c: Any, place: Installation, ports: Ports) -> None:
     # A refusal comes within a second and is the answer; a start takes longer and shows its progress meanwhile.
     hub.tornado_settings = {"slow_spawn_timeout": 1}
     proxy = c.ConfigurableHTTPProxy
-    proxy.command = [sys.executable, "-m", "animus_hub.proxy"]
+    proxy.command = [*TETHERED, "animus_hub.proxy"]
     proxy.api_url = _address(ports.proxy)
     proxy.auth_token = place.secret_file("proxy-token").read_text(encoding="ascii")
     proxy.pid_file = str(place.data / "proxy.pid")
@@ -146,7 +147,7 @@ def _control_plane(place: Installation, address: str, repositories: list[str]) -
     return {
         "name": CONTROL_SERVICE,
         "url": address,
-        "command": [sys.executable, "-m", "animus_control"],
+        "command": [*TETHERED, "animus_control"],
         "oauth_no_confirm": True,
         "oauth_client_allowed_scopes": [f"{SCOPE}:{Role.ADMIN}"],
         "cwd": str(place.data),
@@ -163,7 +164,7 @@ def _control_plane(place: Installation, address: str, repositories: list[str]) -
 def _executor(place: Installation, control_plane: str, repositories: list[str]) -> dict[str, Any]:
     return {
         "name": "animus-executor",
-        "command": [sys.executable, "-m", "animus_executor"],
+        "command": [*TETHERED, "animus_executor"],
         "cwd": str(place.data),
         "environment": {
             **_network_variables(),

@@ -66,6 +66,7 @@ class LocalHub:
             Disappointment: If they do not.
         """
         if self.pid is None:
+            self._reap()
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
             command = [sys.executable, "-m", "animus_hub", "up", "--data", str(self.data)]
             with self.log.open("ab") as log:
@@ -97,8 +98,7 @@ class LocalHub:
         if self.pid == pid:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
-        if self._process is not None and self._process.pid == pid:
-            self._process.wait(STOP_SECONDS)
+        self._reap()
 
     def remove(self) -> None:
         """Stop the Hub and remove the data folder, read-only parts included."""
@@ -108,6 +108,10 @@ class LocalHub:
         for folder, _, _ in os.walk(self.data):
             Path(folder).chmod(0o700)
         shutil.rmtree(self.data)
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.wait(STOP_SECONDS)
 
     def _is_ready(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):
