@@ -25,7 +25,7 @@ from animus_contracts.executions import StreamWritten, Verdict
 from animus_contracts.plans import plan_digest
 from animus_contracts.runs import CodeRef, FailureReason
 from animus_executor.backends import BackendError
-from animus_executor.backends.process import ProcessBackend
+from animus_executor.backends.process import ProcessAttempt, ProcessBackend
 from animus_executor.kernel_parents import KernelParentError, KernelParents
 from animus_executor.runs import kill_processes_of
 from animus_executor.support import provide_support
@@ -204,6 +204,16 @@ def test_a_kernel_that_is_killed_fails_the_run_at_once(world: World) -> None:
     assert result.failure is not None
     assert result.failure.reason is FailureReason.KILLED
     assert attempt.events
+
+
+def test_attempts_outlive_the_thread_that_first_needed_the_parent(world: World) -> None:
+    _, assignment = world.assignment("print('still here')")
+    attempts: list[ProcessAttempt] = []
+    first = threading.Thread(target=lambda: attempts.append(world.backend.launch(assignment)))
+    first.start()
+    first.join()
+
+    assert result_of(attempts[0].wait()).verdict is Verdict.SUCCEEDED
 
 
 def test_runs_side_by_side_do_not_mix(world: World) -> None:

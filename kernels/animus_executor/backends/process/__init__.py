@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,6 @@ from animus_contracts.assignments import (
 from animus_contracts.runs import Limitation
 from animus_executor.backends import BackendError
 
-READY_SECONDS = 60.0
 KEPT_VARIABLES = (
     "GIT_SSL_CAINFO", "HOME", "HTTPS_PROXY", "LANG", "LC_ALL", "NO_PROXY", "PATH", "PYTHONPATH",
     "SSL_CERT_DIR", "SSL_CERT_FILE", "TZ",
@@ -51,6 +51,9 @@ class ProcessBackend:
         self._lock = threading.Lock()
         self._parent: subprocess.Popen[bytes] | None = None
         self._limitations: list[Limitation] = []
+        # PR_SET_PDEATHSIG means the thread that started a process, not the process it belongs to: the parent is
+        # therefore started by a thread of its own, which lives as long as the backend.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="runner-parent-starter")
 
     @property
     def limitations(self) -> list[Limitation]:
@@ -78,12 +81,13 @@ class ProcessBackend:
         """End the parent, and with it every attempt."""
         with self._lock:
             self._end()
+        self._starter.shutdown()
 
     def _running_parent(self) -> None:
         with self._lock:
             if self._parent is None or self._parent.poll() is not None:
                 self._end()
-                self._start()
+                self._starter.submit(self._start).result()
 
     def _end(self) -> None:
         if self._parent is not None:
