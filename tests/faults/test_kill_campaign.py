@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes are killed at random while runs are submitted: nothing is lost, nothing is doubled, nothing is stuck.
 
-The campaign is seeded; a failure prints the seed. ``ANIMUS_CAMPAIGN_SEED`` repeats one, ``ANIMUS_CAMPAIGN_RUNS`` and
-``ANIMUS_CAMPAIGN_SECONDS`` make it longer.
+The campaign is seeded; a failure prints the seed. ``ANIMUS_CAMPAIGN_SEED`` repeats one, ``ANIMUS_CAMPAIGN_RUNS`` makes
+it longer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import random
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from animus_contracts.runs import TERMINAL_STATES, CodeRef, RunState, SubmitRun
 from tests.faults.invariants import broken_invariants
 from tests.faults.plant import CONTROL, EXECUTOR, Plant, a_plant
 
+KILLS = 15
 RUNS = int(os.environ.get("ANIMUS_CAMPAIGN_RUNS", "50"))
 SEED = int(os.environ.get("ANIMUS_CAMPAIGN_SEED", "20260"))
 SETTLE_SECONDS = 240.0
@@ -79,18 +81,22 @@ def _submit(plant: Plant, label: str, code: CodeRef, lock: LockId) -> tuple[str,
                 time.sleep(0.2)
 
 
-def _kill_something(plant: Plant, chance: random.Random) -> str:
-    victim = chance.choice([CONTROL, EXECUTOR, RUNNER])
+def _victims(chance: random.Random) -> Iterator[str]:
+    """Yield every kind of victim as often as the others, in an order nobody can foresee."""
+    while True:
+        yield from chance.sample([CONTROL, EXECUTOR, RUNNER], 3)
+
+
+def _kill(plant: Plant, victim: str, chance: random.Random) -> None:
     if victim == RUNNER:
         candidates = plant.run_processes()
         if candidates:
             with contextlib.suppress(psutil.NoSuchProcess):
                 chance.choice(candidates).kill()
-        return victim
+        return
     plant.kill(victim)
     time.sleep(chance.uniform(0.0, 1.0))
     plant.start(victim)
-    return victim
 
 
 def _settled(client: Client, count: int) -> bool:
@@ -113,10 +119,13 @@ def test_killed_processes_lose_nothing_double_nothing_and_leave_nothing_stuck(tm
         killed: list[str] = []
 
         def killer() -> None:
-            while not submitted.is_set():
+            for victim in _victims(chance):
                 time.sleep(chance.uniform(0.5, 2.0))
-                killed.append(_kill_something(plant, chance))
+                _kill(plant, victim, chance)
+                killed.append(victim)
                 plant.revive()
+                if submitted.is_set() and len(killed) >= KILLS:
+                    return
 
         threat = threading.Thread(target=killer)
         threat.start()
@@ -140,5 +149,4 @@ def test_killed_processes_lose_nothing_double_nothing_and_leave_nothing_stuck(tm
     told = f"seed={SEED} killed={killed} states={ {state: states.count(state) for state in set(states)} }"
     print(told)  # noqa: T201 - a campaign says what it did
     assert not broken, f"{told}: {broken}"
-    assert {CONTROL, EXECUTOR} <= set(killed), "the campaign killed too little to prove anything"
     assert states.count(RunState.SUCCEEDED) > RUNS // 4, told
