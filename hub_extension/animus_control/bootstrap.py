@@ -20,6 +20,7 @@ from typing import Any
 
 from jupyterhub.services.auth import HubOAuth  # type: ignore[import-untyped]  # it ships no types
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 
 from animus_control.api.application import AnimusApplication
@@ -53,15 +54,18 @@ class StartError(RuntimeError):
     """It cannot start with what it was given; the message says why, in one line for the operator's log."""
 
 
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def run(settings: Settings, *, every_half_second: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT, and call ``every_half_second`` meanwhile."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with serving(settings) as address:
         log.info('{"event": "listening", "address": "%s"}', address)
+        ticks = PeriodicCallback(every_half_second, 500)
+        ticks.start()
         await stop.wait()
+        ticks.stop()
         log.info('{"event": "stopping"}')
 
 
