@@ -12,9 +12,9 @@ from animus_control.api.idempotency import Answer
 from animus_control.api.operation import OperationHandler
 from animus_control.api.wakeups import wait
 from animus_control.services import access
+from animus_control.services.moves import queue_of
 
 MAX_WAIT_SECONDS = 30.0
-QUEUE_CHANNEL = "queue"
 
 
 class LeaseHandler(OperationHandler):
@@ -33,7 +33,7 @@ class LeaseHandler(OperationHandler):
         self.require_open()
         message = self.message()
         deadline = self.edge.now() + min(max(message.wait_seconds, 0.0), MAX_WAIT_SECONDS)
-        with self.edge.wakeups.waiting(QUEUE_CHANNEL) as event:
+        with self.edge.wakeups.waiting(queue_of(message.platform)) as event:
             while not self._gone:
                 event.clear()
                 lease = partial(access.perform, call=self.call(), endpoint=self.endpoint, message=message)

@@ -48,6 +48,11 @@ def store_move(
     return after
 
 
+def queue_of(platform: str) -> str:
+    """Name the channel on which executors of a platform wait, so that a run wakes only those that could take it."""
+    return f"queue:{platform}"
+
+
 def announce(uow: UnitOfWork, call: Call, run: Run) -> None:
     """Add a run's state to its live story and wake those who follow it."""
     data = {

@@ -279,7 +279,7 @@ class UnitOfWork(Protocol):
     outbox: Outbox
 
     def notify(self, channel: str) -> None:
-        """Wake those who wait on a channel (``queue``, ``run:<id>``, ``project:<id>``) once this work is durable."""
+        """Wake who waits on a channel (``queue:<platform>``, ``run:<id>``, ``project:<id>``) when this is durable."""
 
 
 class Database(Protocol):

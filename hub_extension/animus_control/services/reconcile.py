@@ -15,7 +15,7 @@ from animus_contracts.executions import Execution, ExecutionState
 from animus_contracts.runs import Failure, FailureReason, Run, RunState
 from animus_control.domain.runs import Move, advance
 from animus_control.services.calls import Call
-from animus_control.services.moves import store_move
+from animus_control.services.moves import queue_of, store_move
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import require
 
@@ -67,7 +67,7 @@ def _give_up(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> Non
     after = _after_loss(call, execution, run)
     store_move(uow, call, run, after, Action.EXECUTION_LOST, _facts(execution))
     if after.state is RunState.QUEUED:
-        uow.notify("queue")
+        uow.notify(queue_of(uow.runs.plan(run.run_id).environment.platform))
 
 
 def _after_loss(call: Call, execution: Execution, run: Run) -> Run:

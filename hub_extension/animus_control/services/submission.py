@@ -29,7 +29,7 @@ from animus_control.domain.policies import SUBMIT, build_context
 from animus_control.domain.runs import Move, advance, check_submission, merged
 from animus_control.services.access import RefusedError
 from animus_control.services.calls import Call, audited
-from animus_control.services.moves import announce, publish
+from animus_control.services.moves import announce, publish, queue_of
 from animus_control.services.operations import operation
 from animus_control.services.policies import current_snapshot, decide, decision_details, store_snapshot
 from animus_control.services.ports import UnitOfWork
@@ -159,7 +159,7 @@ def _store(uow: UnitOfWork, call: Call, bound: Bound, decision: PolicyDecision, 
     uow.audit.append(audited(call, Action.RUN_CREATED, f"run:{run.run_id}", details=details))
     announce(uow, call, run)
     publish(uow, call, "run.created", run)
-    uow.notify("queue")
+    uow.notify(queue_of(draft.plan.environment.platform))
     return run
 
 

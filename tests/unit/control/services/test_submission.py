@@ -266,3 +266,15 @@ def test_runs_are_listed_by_state_and_person(desk: Desk) -> None:
     assert listed(state=RunState.QUEUED) == [hers.run_id]
     assert listed(created_by="user:ed") == [mine.run_id]
     assert listed(state=RunState.QUEUED, created_by="user:ed") == []
+
+
+def test_a_submission_wakes_only_executors_of_its_platform(desk: Desk) -> None:
+    heard: list[str] = []
+    desk.project()
+    submission = desk.submission()
+    stop = desk.database.subscribe(heard.append)
+
+    desk.submit(submission)
+
+    stop()
+    assert [channel for channel in heard if channel.startswith("queue")] == ["queue:linux_x86_64"]
