@@ -21,14 +21,14 @@ SEEDED = [
     (hygiene.missing_docstrings, "kernels/animus_runner/mute.py", SPDX + "x = 1\n"),
     (hygiene.leaks, "README.md", "see " + "py" + "pi.org\n"),
     (hygiene.leaks, "deploy/locks/a.txt", "--index-url https://files." + "python" + "hosted.org/simple\n"),
-    (hygiene.leaks, "docs/a.md", "run it in /" + "work/main\n"),
+    (hygiene.leaks, "docs/a.md", "run it in /" + "home/ann/animus\n"),
     (hygiene.leaks, "docs/b.md", "in /" + "root/.cache\n"),
 ]
 HARMLESS = [
     (hygiene.oversized, "kernels/animus_runner/just.py", "x = 1\n" * 400),
     (hygiene.empty_names, "kernels/animus_runner/workspace.py", ""),
     (hygiene.missing_headers, "deploy/start.sh", "#!/bin/sh\n" + SPDX + "set -e\n"),
-    (hygiene.leaks, "docs/c.md", "mounted at /work inside the run; see docs/work/main.md\n"),
+    (hygiene.leaks, "docs/c.md", "mounted at /home inside the run; see docs/home/ann.md\n"),
 ]
 
 
