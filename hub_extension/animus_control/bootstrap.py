@@ -34,8 +34,9 @@ from animus_control.api.wakeups import Wakeups
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import SYSTEM
 from animus_control.domain.limits import Limits
-from animus_control.services.ports import Database, StoredToken, UnitOfWork
+from animus_control.services.ports import Database, UnitOfWork
 from animus_control.services.reconcile import reconcile
+from animus_control.services.repositories import StoredToken
 from animus_control.settings import Settings
 from animus_control.storage.engine import SchemaError, open_database
 from animus_control.storage.objects import open_object_store

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from animus_contracts.audit import first_fault
 from animus_contracts.executions import ExecutionState
 from animus_contracts.runs import RunState
-from animus_control.services.ports import AlreadyExistsError
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.engine import open_database
 from tests.ports.records_of_a_project import (

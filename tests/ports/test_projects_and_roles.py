@@ -8,7 +8,7 @@ import pytest
 
 from animus_contracts.identifiers import BindingId, ProjectId
 from animus_contracts.projects import ProjectState, Role, RoleBinding, SubjectType
-from animus_control.services.ports import AlreadyExistsError
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.database import StoredDatabase
 from tests.ports.records_of_a_project import NOW, OTHER_ID, PROJECT_ID, WHO, a_project, changed, identifier, write
 

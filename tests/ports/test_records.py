@@ -14,7 +14,7 @@ from animus_contracts.identifiers import DatasetVersionId, PolicyId, ProjectId
 from animus_contracts.pages import Page
 from animus_contracts.policies import Policy, PolicyState
 from animus_control.domain.errors import InvalidError
-from animus_control.services.ports import AlreadyExistsError
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.cursors import encode
 from animus_control.storage.database import StoredDatabase
 from tests.ports.records_of_a_project import (

@@ -20,7 +20,7 @@ from animus_contracts.runs import (
     RunClass,
     RunState,
 )
-from animus_control.services.ports import StoredToken
+from animus_control.services.repositories import StoredToken
 from animus_control.storage.database import StoredDatabase
 from tests.ports.records_of_a_project import (
     NOW,

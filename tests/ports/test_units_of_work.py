@@ -14,7 +14,8 @@ import pytest
 from animus_contracts.audit import GENESIS, first_fault
 from animus_contracts.digests import NotCanonicalError, canonical
 from animus_control.domain.errors import AnimusError
-from animus_control.services.ports import AlreadyExistsError, UnitOfWork
+from animus_control.services.ports import UnitOfWork
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.engine import open_database
 from animus_control.storage.session import UNAUDITED, ReadOnlyError, UnauditedChangeError

@@ -24,7 +24,8 @@ from animus_control.api.locations import location_of
 from animus_control.domain.errors import ConflictError
 from animus_control.services import access
 from animus_control.services.calls import Call
-from animus_control.services.ports import AlreadyExistsError, StoredAnswer, UnitOfWork
+from animus_control.services.ports import UnitOfWork
+from animus_control.services.repositories import AlreadyExistsError, StoredAnswer
 
 KEPT = timedelta(hours=25)
 """How long an answer is kept; at least 24 hours are promised."""

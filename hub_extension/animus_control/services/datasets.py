@@ -22,7 +22,8 @@ from animus_control.domain.names import label_faults, name_faults, refuse, text_
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import AlreadyExistsError, UnitOfWork
+from animus_control.services.ports import UnitOfWork
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.services.scope import by_id, by_id_or_name, project_of
 
 

@@ -26,7 +26,8 @@ from animus_control.services.access import effective_roles
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
-from animus_control.services.ports import AlreadyExistsError, UnitOfWork
+from animus_control.services.ports import UnitOfWork
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.services.scope import project_of
 
 

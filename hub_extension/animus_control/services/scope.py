@@ -9,7 +9,7 @@ from typing import TypeVar
 from animus_contracts.projects import Project
 from animus_control.domain.errors import MissingError
 from animus_control.services.calls import Call
-from animus_control.services.ports import Readable
+from animus_control.services.repositories import Readable
 
 T = TypeVar("T")
 

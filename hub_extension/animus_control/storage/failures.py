@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from animus_control.domain.errors import AnimusError, InvalidError
-from animus_control.services.ports import AlreadyExistsError
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.tables import SCHEMA
 
 DISK_FULL = "53100"  # PostgreSQL, appendix A: disk_full

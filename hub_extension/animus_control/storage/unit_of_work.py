@@ -12,7 +12,7 @@ from animus_contracts.artifacts import Artifact
 from animus_contracts.datasets import Dataset, DatasetVersion
 from animus_contracts.environments import EnvironmentLock
 from animus_contracts.policies import PolicyDecision, PolicySnapshot
-from animus_control.services import ports
+from animus_control.services import repositories
 from animus_control.storage.audit_log import BufferedAuditLog, Chain
 from animus_control.storage.outbox import StoredOutbox
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS
@@ -47,26 +47,26 @@ class StoredUnitOfWork:
         self._session = session = Session(connection, writable=writable)
         self.notified: set[str] = set()
         self._audit = BufferedAuditLog(session)
-        self.audit: ports.AuditLog = self._audit
-        self.projects: ports.Projects = ProjectTable(session)
-        self.role_bindings: ports.RoleBindings = RoleBindingTable(session)
-        self.datasets: ports.Records[Dataset] = RecordTable(session, DATASETS)
-        self.dataset_versions: ports.Records[DatasetVersion] = RecordTable(session, DATASET_VERSIONS)
-        self.environments: ports.Environments = EnvironmentTable(session)
-        self.environment_locks: ports.Records[EnvironmentLock] = RecordTable(session, ENVIRONMENT_LOCKS)
-        self.policies: ports.Policies = PolicyTable(session)
-        self.policy_snapshots: ports.Records[PolicySnapshot] = RecordTable(session, POLICY_SNAPSHOTS)
-        self.policy_decisions: ports.Records[PolicyDecision] = RecordTable(session, POLICY_DECISIONS)
-        self.runs: ports.Runs = RunTable(session)
-        self.executions: ports.Executions = ExecutionTable(session)
-        self.artifacts: ports.Records[Artifact] = RecordTable(session, ARTIFACTS)
-        self.metrics: ports.Metrics = MetricTable(session)
-        self.events: ports.RunEvents = RunEventTable(session)
-        self.lineage: ports.Lineage = LineageTable(session)
-        self.tokens: ports.Tokens = TokenTable(session)
-        self.objects: ports.ProjectObjects = ProjectObjectTable(session)
-        self.idempotency: ports.IdempotencyKeys = IdempotencyTable(session)
-        self.outbox: ports.Outbox = StoredOutbox(session)
+        self.audit: repositories.AuditLog = self._audit
+        self.projects: repositories.Projects = ProjectTable(session)
+        self.role_bindings: repositories.RoleBindings = RoleBindingTable(session)
+        self.datasets: repositories.Records[Dataset] = RecordTable(session, DATASETS)
+        self.dataset_versions: repositories.Records[DatasetVersion] = RecordTable(session, DATASET_VERSIONS)
+        self.environments: repositories.Environments = EnvironmentTable(session)
+        self.environment_locks: repositories.Records[EnvironmentLock] = RecordTable(session, ENVIRONMENT_LOCKS)
+        self.policies: repositories.Policies = PolicyTable(session)
+        self.policy_snapshots: repositories.Records[PolicySnapshot] = RecordTable(session, POLICY_SNAPSHOTS)
+        self.policy_decisions: repositories.Records[PolicyDecision] = RecordTable(session, POLICY_DECISIONS)
+        self.runs: repositories.Runs = RunTable(session)
+        self.executions: repositories.Executions = ExecutionTable(session)
+        self.artifacts: repositories.Records[Artifact] = RecordTable(session, ARTIFACTS)
+        self.metrics: repositories.Metrics = MetricTable(session)
+        self.events: repositories.RunEvents = RunEventTable(session)
+        self.lineage: repositories.Lineage = LineageTable(session)
+        self.tokens: repositories.Tokens = TokenTable(session)
+        self.objects: repositories.ProjectObjects = ProjectObjectTable(session)
+        self.idempotency: repositories.IdempotencyKeys = IdempotencyTable(session)
+        self.outbox: repositories.Outbox = StoredOutbox(session)
 
     def notify(self, channel: str) -> None:
         """Wake those who wait on a channel once this work is durable."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, delete, select
 
-from animus_control.services.ports import StoredAnswer
+from animus_control.services.repositories import StoredAnswer
 from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import idempotency_keys as table

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from animus_control.domain.errors import AnimusError
-from animus_control.services.ports import AlreadyExistsError
+from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.failures import RuleBrokenError, ends_transaction, translate
 
 
