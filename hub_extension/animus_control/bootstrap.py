@@ -34,6 +34,7 @@ from animus_control.api.wakeups import Wakeups
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import SYSTEM
 from animus_control.domain.limits import Limits
+from animus_control.failpoints import arm
 from animus_control.services.ports import Database, UnitOfWork
 from animus_control.services.reconcile import reconcile
 from animus_control.services.repositories import StoredToken
@@ -57,6 +58,11 @@ class StartError(RuntimeError):
 
 async def run(settings: Settings, *, every_half_second: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, and call ``every_half_second`` meanwhile."""
+    if settings.failpoints:
+        log.warning(
+            '{"event": "failpoints_armed", "points": "%s"}', " ".join(rule.point for rule in settings.failpoints)
+        )
+    arm(settings.failpoints)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

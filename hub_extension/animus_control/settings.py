@@ -12,11 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from animus_contracts.failpoints import Rule, parse_rules
+from animus_control.failpoints import POINTS
+
 PREFIX = "ANIMUS_"
 KNOWN = frozenset(
     {
+        "ANIMUS_ALLOW_FAILPOINTS",
         "ANIMUS_DATABASE_URL",
         "ANIMUS_EXECUTORS",
+        "ANIMUS_FAILPOINTS",
         "ANIMUS_LEASE_SECONDS",
         "ANIMUS_LISTEN",
         "ANIMUS_LOG_REQUESTS",
@@ -62,6 +67,8 @@ class Settings:
         max_object_bytes: ``ANIMUS_MAX_OBJECT_BYTES``: largest upload.
         lease_seconds: ``ANIMUS_LEASE_SECONDS``: how long an executor may stay silent before its run counts as lost.
         log_requests: ``ANIMUS_LOG_REQUESTS``: ``1`` (default) or ``0``.
+        failpoints: ``ANIMUS_FAILPOINTS``: faults to inject, ``<point>=crash|error|delay:<seconds>[@<n>]``, separated by
+            commas; for tests, and refused unless ``ANIMUS_ALLOW_FAILPOINTS`` is ``1``.
     """
 
     database_url: str = field(repr=False)  # may carry a password
@@ -78,6 +85,7 @@ class Settings:
     max_object_bytes: int = DEFAULT_MAX_OBJECT_BYTES
     lease_seconds: int = DEFAULT_LEASE_SECONDS
     log_requests: bool = True
+    failpoints: tuple[Rule, ...] = ()
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -106,6 +114,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         max_object_bytes=_number(environment, "ANIMUS_MAX_OBJECT_BYTES", DEFAULT_MAX_OBJECT_BYTES),
         lease_seconds=max(1, _number(environment, "ANIMUS_LEASE_SECONDS", DEFAULT_LEASE_SECONDS)),
         log_requests=_number(environment, "ANIMUS_LOG_REQUESTS", 1) != 0,
+        failpoints=_failpoints(environment),
     )
 
 
@@ -146,6 +155,16 @@ def _listed(environment: Mapping[str, str], name: str, default: str, allowed: re
         if allowed.fullmatch(item) is None:
             raise SettingsError(f"{name} does not understand {item!r}")
     return items
+
+
+def _failpoints(environment: Mapping[str, str]) -> tuple[Rule, ...]:
+    try:
+        rules = parse_rules(environment.get("ANIMUS_FAILPOINTS", ""), points=POINTS)
+    except ValueError as error:
+        raise SettingsError(f"ANIMUS_FAILPOINTS is not understood: {error}") from error
+    if rules and environment.get("ANIMUS_ALLOW_FAILPOINTS") != "1":
+        raise SettingsError("ANIMUS_FAILPOINTS injects faults; set ANIMUS_ALLOW_FAILPOINTS=1 if that is what you want")
+    return tuple(rules)
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:

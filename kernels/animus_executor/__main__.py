@@ -24,6 +24,7 @@ from animus_executor.attempts import Attempts, end_patiently, failed
 from animus_executor.backends.process import ProcessBackend
 from animus_executor.control_plane import ControlPlane
 from animus_executor.environments import Environments
+from animus_executor.failpoints import arm
 from animus_executor.kernel_parents import KernelParents
 from animus_executor.runs import Record, RunFolders
 from animus_executor.settings import Settings, SettingsError, read_settings
@@ -46,6 +47,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"animus-executor: {error}\n")
         return 2
+    arm(settings.failpoints)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -30,6 +30,7 @@ from animus_contracts.executions import (
     StartExecution,
 )
 from animus_contracts.problems import Problem
+from animus_executor.failpoints import AFTER, BEFORE, InjectedError, failpoint
 
 T = TypeVar("T")
 
@@ -100,8 +101,10 @@ class ControlPlane:
         url = self._base + endpoint.url.format(**names)
         timeout = httpx.Timeout(patience, connect=min(patience, CONNECT_SECONDS))
         try:
+            failpoint(BEFORE, operation)
             response = self._client.request(endpoint.method, url, content=msgspec.json.encode(message), timeout=timeout)
-        except httpx.TransportError as error:
+            failpoint(AFTER, operation)
+        except (httpx.TransportError, InjectedError) as error:
             raise UnreachableError(f"{type(error).__name__}: {error}") from error
         if response.is_error:
             raise _error(response)

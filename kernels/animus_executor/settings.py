@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from animus_contracts.failpoints import Rule, parse_rules
+from animus_executor.failpoints import POINTS
+
 PREFIX = "ANIMUS_EXECUTOR_"
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 OPEN_TO_OTHERS = 0o077
@@ -34,6 +37,8 @@ class Settings:
         cache_mib: ``ANIMUS_EXECUTOR_CACHE_MIB``: how much the cache of inputs may hold, in MiB.
         fetch_seconds: ``ANIMUS_EXECUTOR_FETCH_SECONDS``: how long fetching code may take.
         fetch_mib: ``ANIMUS_EXECUTOR_FETCH_MIB``: the largest pack that may be fetched, in MiB.
+        failpoints: ``ANIMUS_EXECUTOR_FAILPOINTS``: faults to inject, ``<point>=crash|error|delay:<seconds>[@<n>]``,
+            separated by commas; for tests, and refused unless ``ANIMUS_EXECUTOR_ALLOW_FAILPOINTS`` is ``1``.
     """
 
     control_plane: str
@@ -46,6 +51,7 @@ class Settings:
     cache_mib: int = 10 * 1024
     fetch_seconds: float = 120.0
     fetch_mib: int = 2048
+    failpoints: tuple[Rule, ...] = ()
 
 
 TEXTS = {"CONTROL_PLANE", "NAME", "TOKEN_FILE", "DATA"}
@@ -59,7 +65,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         SettingsError: If a variable is unknown, missing or wrong.
     """
     given = {name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)}
-    if unknown := sorted(set(given) - TEXTS - NUMBERS - {"REPOSITORIES"}):
+    if unknown := sorted(set(given) - TEXTS - NUMBERS - {"REPOSITORIES", "FAILPOINTS", "ALLOW_FAILPOINTS"}):
         raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting")
     if missing := sorted(TEXTS - set(given)):
         raise SettingsError(f"{PREFIX}{missing[0]} is required")
@@ -73,8 +79,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         token=_read_token(Path(given["TOKEN_FILE"])),
         data=Path(given["DATA"]).resolve(),
         repositories=tuple(given.get("REPOSITORIES", "").split()),
+        failpoints=_failpoints(given),
         **{name.lower(): _number(name, given[name]) for name in NUMBERS & set(given)},
     )
+
+
+def _failpoints(given: Mapping[str, str]) -> tuple[Rule, ...]:
+    try:
+        rules = parse_rules(given.get("FAILPOINTS", ""), points=POINTS)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}FAILPOINTS is not understood: {error}") from error
+    if rules and given.get("ALLOW_FAILPOINTS") != "1":
+        raise SettingsError(f"{PREFIX}FAILPOINTS injects faults; {PREFIX}ALLOW_FAILPOINTS=1 must be set as well")
+    return tuple(rules)
 
 
 def _number(name: str, text: str) -> int:

@@ -28,6 +28,7 @@ from animus_control.api.edge import Edge, Work
 from animus_control.api.idempotency import Answer
 from animus_control.domain.errors import AnimusError, DeniedError, InvalidError
 from animus_control.domain.identity import Principal
+from animus_control.failpoints import AFTER, BEFORE, failpoint
 from animus_control.services import access
 from animus_control.services.calls import Call
 
@@ -147,12 +148,15 @@ class EndpointHandler(Handler):
 
     async def decide(self, work: Work[T], *, write: bool) -> T:
         """Run a unit of work; when it is a refusal, record that in a unit of work of its own."""
+        failpoint(BEFORE, self.endpoint.operation)
         try:
-            return await (self.edge.write(work) if write else self.edge.read(work))
+            result = await (self.edge.write(work) if write else self.edge.read(work))
         except DeniedError as denied:
             error, call = denied, self.call()
             await self.edge.write(lambda uow: access.record_denial(uow, call, self.endpoint, error))
             raise
+        failpoint(AFTER, self.endpoint.operation)
+        return result
 
     def call(self, *, if_match: int | None = None) -> Call:
         """Build the call of this request."""

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from animus_control.domain.errors import AnimusError
+from animus_control.failpoints import failpoint
 from animus_control.storage.audit_log import Chain
 from animus_control.storage.failures import DRIVER_ERRORS, translate
 from animus_control.storage.unit_of_work import StoredUnitOfWork
@@ -115,12 +116,15 @@ class Writer:
 
     def _commit(self, pieces: list[_Piece]) -> set[str]:
         channels: set[str] = set()
+        failpoint("before_tx")
         with self._engine.begin() as connection:
             chain = Chain(connection)
             for piece in pieces:
                 channels |= _perform(piece, connection, chain)
             chain.close()
             self._announce(connection, channels)
+            failpoint("after_flush")
+        failpoint("after_commit_before_reply")
         return channels
 
 
@@ -131,6 +135,7 @@ def _perform(piece: _Piece, connection: Connection, chain: Chain) -> set[str]:
     uow = StoredUnitOfWork(connection, writable=True)
     try:
         piece.result = piece.work(uow)
+        failpoint("in_piece")
         uow.finish(chain)
     except Exception as error:  # it is the caller's, who gets it through the future
         piece.error = error

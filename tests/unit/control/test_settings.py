@@ -70,6 +70,9 @@ WRONG = {
     "listen without port": {"ANIMUS_LISTEN": "localhost"},
     "listen on no port": {"ANIMUS_LISTEN": "localhost:http"},
     "number": {"ANIMUS_MAX_OBJECT_BYTES": "1e9"},
+    "fault without permission": {"ANIMUS_FAILPOINTS": "before_tx=crash"},
+    "fault permitted by a word": {"ANIMUS_FAILPOINTS": "before_tx=crash", "ANIMUS_ALLOW_FAILPOINTS": "yes"},
+    "fault nowhere": {"ANIMUS_FAILPOINTS": "before_lunch=crash", "ANIMUS_ALLOW_FAILPOINTS": "1"},
 }
 
 
@@ -79,3 +82,9 @@ def test_a_setting_that_is_wrong_is_named_and_its_value_kept_quiet(changed: dict
         read_settings(NEEDED | changed)
     assert next(iter(changed)) in str(refusal.value)
     assert "secret" not in str(refusal.value)
+
+
+def test_faults_are_injected_only_where_somebody_allows_it() -> None:
+    allowed = {"ANIMUS_FAILPOINTS": "before_tx=crash@2,after.runs.submit=error", "ANIMUS_ALLOW_FAILPOINTS": "1"}
+    assert [rule.point for rule in read_settings(NEEDED | allowed).failpoints] == ["before_tx", "after.runs.submit"]
+    assert read_settings(NEEDED).failpoints == ()

@@ -50,6 +50,7 @@ def test_a_missing_setting_is_named(given: dict[str, str], name: str) -> None:
 
 WRONG = {
     "SLOT": "2",
+    "FAILPOINTS": "before.executions.end=crash",
     "SLOTS": "0",
     "CACHE_MIB": "-1",
     "FETCH_SECONDS": "1.5",
