@@ -26,7 +26,7 @@ TRANSACTION_POINTS = {
 """The points of the writer."""
 
 POINTS = frozenset(TRANSACTION_POINTS) | {f"{at}.{row.operation}" for at in (BEFORE, AFTER) for row in ENDPOINTS}
-"""All points; ``before.<operation>`` is reached before a request is decided, ``after.<operation>`` before its answer."""
+"""All points; ``before.<operation>`` is reached before a request is decided, ``after.<operation>`` when it was."""
 
 _armed: list[Failpoints] = []
 
