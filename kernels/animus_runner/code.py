@@ -112,11 +112,7 @@ def check_out(code: CodeRef, destination: Path, cache: Path, allowed: list[str],
     protocol = verify_repository(code.repository, allowed)
     bare = cache / f"{hashlib.sha256(code.repository.encode()).hexdigest()[:32]}.git"
     try:
-        checkout = _written(bare, code, destination)
-        if checkout is None:
-            with _locked(bare):
-                _fetch(bare, code, protocol, limits)
-            checkout = _written(bare, code, destination)
+        checkout = _written(bare, code, destination) or _fetched(bare, code, destination, protocol, limits)
     except UnsafeTreeError as error:
         raise _unsafe(code, str(error)) from error
     if checkout is None:
@@ -125,7 +121,7 @@ def check_out(code: CodeRef, destination: Path, cache: Path, allowed: list[str],
 
 
 def _written(bare: Path, code: CodeRef, destination: Path) -> Checkout | None:
-    if not (bare / "HEAD").exists():
+    if not bare.exists():
         return None
     with GitObjects(bare, ENVIRONMENT) as objects:
         if not objects.has_commit(code.commit):
@@ -134,18 +130,41 @@ def _written(bare: Path, code: CodeRef, destination: Path) -> Checkout | None:
             return objects.write(code.commit, destination)
         except MissingObjectError:  # the cache is broken, or was begun again meanwhile
             shutil.rmtree(destination)
-            shutil.rmtree(bare, ignore_errors=True)
             return None
 
 
-def _fetch(bare: Path, code: CodeRef, protocol: str, limits: FetchLimits) -> None:
-    if _size(bare) > limits.mebibytes << 20:  # every commit adds a pack of its own; begin again
-        shutil.rmtree(bare)
-    if not (bare / "HEAD").exists():
-        _git(bare, "init", "--quiet", "--bare", "--template=", str(bare), protocol=protocol, limits=limits)
+def _fetched(bare: Path, code: CodeRef, destination: Path, protocol: str, limits: FetchLimits) -> Checkout | None:
+    """Fetch while no other run of this executor does; what others read meanwhile appears or goes as a whole."""
+    with _locked(bare):
+        if checkout := _written(bare, code, destination):  # another run fetched it while this one waited
+            return checkout
+        if _is_to_begin_again(bare, code, limits):
+            shutil.rmtree(bare)
+        if not bare.exists():
+            _begin(bare, protocol, limits)
+        for left in bare.glob("*.lock"):  # git's own, of a fetch that was killed: nobody else fetches now
+            left.unlink()
+        _fetch(bare, code, protocol, limits)
+        return _written(bare, code, destination)
+
+
+def _is_to_begin_again(bare: Path, code: CodeRef, limits: FetchLimits) -> bool:
+    """Say whether the cache has the commit and not its files, or has grown: every commit adds a pack of its own."""
+    if not bare.exists():
+        return False
     with GitObjects(bare, ENVIRONMENT) as objects:
-        if objects.has_commit(code.commit):  # another run fetched it while this one waited for the lock
-            return
+        return objects.has_commit(code.commit) or _size(bare) > limits.mebibytes << 20
+
+
+def _begin(bare: Path, protocol: str, limits: FetchLimits) -> None:
+    """Make an empty repository, visible when it is finished: git would call a half-made one no repository."""
+    arriving = bare.with_suffix(".new")
+    shutil.rmtree(arriving, ignore_errors=True)  # whoever began it was killed
+    _git(arriving, "init", "--quiet", "--bare", "--template=", str(arriving), protocol=protocol, limits=limits)
+    arriving.rename(bare)
+
+
+def _fetch(bare: Path, code: CodeRef, protocol: str, limits: FetchLimits) -> None:
     arguments = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
     try:
         _git(bare, *arguments, "--", code.repository, code.commit, protocol=protocol, limits=limits)

@@ -83,8 +83,11 @@ class GitObjects:
             MissingObjectError: If there is no such object of that kind.
         """
         requests, answers = self._pipes()
-        requests.write(name.encode() + b"\n")
-        requests.flush()
+        try:
+            requests.write(name.encode() + b"\n")
+            requests.flush()
+        except BrokenPipeError as error:  # git has ended: what is there is no repository (any more)
+            raise MissingObjectError(name) from error
         match answers.readline().decode().split():
             case [_, found, size] if size.isdigit():
                 content = answers.read(int(size))

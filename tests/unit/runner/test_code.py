@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from animus_contracts.runs import CodeRef, FailureReason
-from animus_runner.code import FetchLimits, check_out, verify_repository
+from animus_runner.code import ENVIRONMENT, FetchLimits, check_out, verify_repository
 from animus_runner.exits import FailedError
-from animus_runner.git_objects import Checkout
+from animus_runner.git_objects import Checkout, GitObjects, MissingObjectError
 from tests.fakes.git_repository import GitRepository
 
 LIMITS = FetchLimits(seconds=20.0, mebibytes=64)
@@ -228,3 +229,36 @@ def test_a_broken_cache_is_fetched_again(repository: GitRepository, tmp_path: Pa
     code = CodeRef(repository=repository.url, commit=commit, path="train.ipynb")
     again = check_out(code, tmp_path / "again", tmp_path / "run" / "cache", [repository.url], LIMITS)
     assert files_below(again.folder) == {"train.ipynb": b"{}", "z.py": b"z = 1"}
+
+
+def test_runs_that_fetch_side_by_side_into_an_empty_cache_all_get_their_commit(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    commits = [repository.commit({"train.ipynb": str(number)}) for number in range(4)]
+
+    def run(place: tuple[int, int]) -> dict[str, bytes]:
+        trial, number = place
+        code = CodeRef(repository=repository.url, commit=commits[number], path="train.ipynb")
+        destination = tmp_path / f"{trial}-{number}"
+        return files_below(check_out(code, destination, tmp_path / f"c{trial}", [repository.url], LIMITS).folder)
+
+    places = [(trial, number) for trial in range(6) for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, places)) == [{"train.ipynb": str(number).encode()} for _, number in places]
+
+
+def test_what_is_no_repository_has_no_objects_even_after_git_has_ended(tmp_path: Path) -> None:
+    with GitObjects(tmp_path, ENVIRONMENT) as objects:
+        objects._process.wait(10)  # the moment at which writing to it would raise
+        with pytest.raises(MissingObjectError):
+            objects.read("0" * 40, "commit")
+
+
+def test_what_a_killed_predecessor_left_in_the_cache_holds_up_nobody(repository: GitRepository, tmp_path: Path) -> None:
+    checked_out(repository, repository.commit({"train.ipynb": "1"}), tmp_path / "run")
+    [bare] = (tmp_path / "run" / "cache").glob("*.git")
+    (bare / "shallow.lock").touch()
+    (bare.with_suffix(".new") / "objects").mkdir(parents=True)
+    code = CodeRef(repository=repository.url, commit=repository.commit({"train.ipynb": "2"}), path="train.ipynb")
+    again = check_out(code, tmp_path / "again", tmp_path / "run" / "cache", [repository.url], LIMITS)
+    assert files_below(again.folder) == {"train.ipynb": b"2"}
