@@ -57,6 +57,14 @@ class Verdict(StrEnum):
     CANCELED = "canceled"
 
 
+class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an executor has free: processor cores, memory in MiB, accelerators."""
+
+    cpus: float
+    memory_mib: int
+    gpus: int = 0
+
+
 class LeaseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Ask for one run to execute.
 
@@ -65,11 +73,33 @@ class LeaseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         limitations: What this executor cannot provide (isolation it lacks); a production run that would suffer from
             one of them is not given to it.
         platform: Platform tag, such as ``linux_x86_64``.
+        labels: What the executor says of itself; a run may ask for some of them.
+        capacity: What is free now; a run that asks for more is not given to it. None sets no bound.
     """
 
     wait_seconds: float = 20.0
     limitations: list[Limitation] = []
     platform: str = "linux_x86_64"
+    labels: dict[str, str] = {}
+    capacity: Capacity | None = None
+
+
+class CancellationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Wait until one of the executor's attempts is to be stopped.
+
+    Attributes:
+        wait_seconds: How long to wait, at most 30.
+        known: Attempts whose cancellation is known already.
+    """
+
+    wait_seconds: float = 20.0
+    known: list[ExecutionId] = []
+
+
+class Cancellations(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Live attempts of the asking executor that are to be stopped, without the known ones."""
+
+    cancel: list[ExecutionId]
 
 
 class Lease(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -13,18 +13,26 @@ from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
+ApprovalId = NewType("ApprovalId", str)
 ArtifactId = NewType("ArtifactId", str)
 BindingId = NewType("BindingId", str)
+ComparisonId = NewType("ComparisonId", str)
 DatasetId = NewType("DatasetId", str)
 DatasetVersionId = NewType("DatasetVersionId", str)
 DecisionId = NewType("DecisionId", str)
 EnvironmentId = NewType("EnvironmentId", str)
 ExecutionId = NewType("ExecutionId", str)
+FiringId = NewType("FiringId", str)
+InspectionId = NewType("InspectionId", str)
 LockId = NewType("LockId", str)
+PipelineRunId = NewType("PipelineRunId", str)
 PolicyId = NewType("PolicyId", str)
+PreflightId = NewType("PreflightId", str)
 ProjectId = NewType("ProjectId", str)
 RunId = NewType("RunId", str)
+ScheduleId = NewType("ScheduleId", str)
 SnapshotId = NewType("SnapshotId", str)
+TaskId = NewType("TaskId", str)
 
 RANDOM_BYTES = 10
 """How many random bytes :func:`uuid7` consumes."""

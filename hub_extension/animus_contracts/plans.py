@@ -15,17 +15,22 @@ import msgspec
 from animus_contracts.datasets import FileEntry
 from animus_contracts.digests import PLAN_HASH_VERSION, Digest, digest_of, typed
 from animus_contracts.environments import Image, Resources
-from animus_contracts.identifiers import DatasetVersionId, LockId, ProjectId, RunId
+from animus_contracts.identifiers import ArtifactId, DatasetVersionId, LockId, ProjectId, RunId
 from animus_contracts.runs import CodeRef, RunClass
 
+NUMERIC = ("parameters", "resources", "seed", "inputs", "cell_seconds")
+"""Members of a plan in which 1 and 1.0 differ."""
 
-class PlannedInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A dataset version to materialise under ``name``."""
+
+# What was added later is left out when it is not used, so that the digests of older plans stay what they are.
+class PlannedInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A dataset version, or an artifact of an earlier run, to materialise under ``name``; exactly one id is set."""
 
     name: str
-    version_id: DatasetVersionId
     content_digest: Digest
     files: list[FileEntry]
+    version_id: DatasetVersionId | None = None
+    artifact_id: ArtifactId | None = None
 
 
 class PlannedEnvironment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,8 +44,8 @@ class PlannedEnvironment(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     images: list[Image]
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to execute."""
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What to execute; ``cell_seconds`` bounds each cell besides the run's own wall time."""
 
     run_id: RunId
     project_id: ProjectId
@@ -54,10 +59,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     resources: Resources
     seed: int | None
     spec_hash: Digest
+    cell_seconds: float | None = None
 
 
 def plan_digest(plan: Plan) -> Digest:
-    """Return the digest of a plan; parameters, resources and seed count with their exact types."""
+    """Return the digest of a plan; its numbers count with their exact types."""
     body = msgspec.to_builtins(plan)
-    body |= {key: typed(body[key]) for key in ("parameters", "resources", "seed", "inputs")}
+    body |= {key: typed(body[key]) for key in NUMERIC if key in body}
     return digest_of(body, version=PLAN_HASH_VERSION)

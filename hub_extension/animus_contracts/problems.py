@@ -58,6 +58,7 @@ class Code(msgspec.Struct, frozen=True):
 
 CODES: dict[str, Code] = {
     "artifact_hash_mismatch": Code(422, "The bytes do not have the declared digest"),
+    "artifact_not_found": Code(404, "The artifact does not exist in the project"),
     "body_too_deep": Code(400, "The request body is nested too deeply"),
     "body_too_large": Code(413, "The request body is too large"),
     "dataset_name_exists": Code(409, "A dataset of this name exists in the project"),

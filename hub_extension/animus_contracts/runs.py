@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,7 +13,18 @@ import msgspec
 
 from animus_contracts.digests import INPUTS_HASH_VERSION, SPEC_HASH_VERSION, Digest, digest_of, typed
 from animus_contracts.environments import Resources
-from animus_contracts.identifiers import DatasetVersionId, DecisionId, LockId, ProjectId, RunId, SnapshotId
+from animus_contracts.identifiers import (
+    ArtifactId,
+    DatasetVersionId,
+    DecisionId,
+    FiringId,
+    LockId,
+    PipelineRunId,
+    ProjectId,
+    RunId,
+    ScheduleId,
+    SnapshotId,
+)
 from animus_contracts.parameters import Parameter
 
 
@@ -111,6 +123,67 @@ class DatasetBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     content_digest: Digest
 
 
+class ArtifactBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An artifact of an earlier run, as an input, under the name by which the notebook asks for it.
+
+    Attributes:
+        name: The name in ``animus.inputs``.
+        artifact_id: Which artifact.
+        run_id: The run that produced it.
+        artifact: Its name there; the input's only file has the last part of it.
+        digest: Digest of its bytes.
+        content_digest: Digest of the input's content, computed as for a dataset version with this one file, so that
+            equal inputs are equal wherever they come from.
+    """
+
+    name: str
+    artifact_id: ArtifactId
+    run_id: RunId
+    artifact: str
+    digest: Digest
+    content_digest: Digest
+
+
+class Relation(StrEnum):
+    """Why a run repeats another one."""
+
+    RETRY = "retry"
+    RERUN = "rerun"
+    REPLAY = "replay"
+
+
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The run that this one repeats.
+
+    Attributes:
+        relation: ``retry`` (the platform's doing, after a failure of the infrastructure), ``rerun`` (same inputs,
+            today's rules) or ``replay`` (the stored plan, verbatim).
+        run_id: The run that is repeated.
+        first_run_id: The run at the beginning of the chain.
+        number: How many repetitions of this relation lie between the first run and this one, this one included.
+    """
+
+    relation: Relation
+    run_id: RunId
+    first_run_id: RunId
+    number: int
+
+
+class ScheduleRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The firing of a schedule that submitted a run."""
+
+    schedule_id: ScheduleId
+    firing_id: FiringId
+
+
+class NodeRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The place of a run in a pipeline run: its node, and its item when the node is a sweep."""
+
+    pipeline_run_id: PipelineRunId
+    node: str
+    item: int | None = None
+
+
 class SubmitRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Submit a run.
 
@@ -118,6 +191,7 @@ class SubmitRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         code: Which notebook.
         environment_lock_id: What it runs in; a production run needs one, and so does every run that is to start.
         datasets: Dataset version ids by the name the notebook uses.
+        artifacts: Ids of earlier runs' artifacts by the name the notebook uses; no name may be in both.
         parameters: Values for the parameters the notebook declares.
         parameters_schema: The notebook's declaration as the client read it at the commit.
         outputs: Names of the artifacts the run must produce; a missing one fails it.
@@ -126,11 +200,18 @@ class SubmitRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         seed: Seed for the run; recorded, and the hash seed is fixed in any case.
         limitations: Limitations the client knows of, such as a dirty worktree.
         labels: Free annotations.
+        priority: Place in the project's queue, from -100 to 100; a higher one goes first.
+        queue_seconds: How long it may wait for an executor before it fails; for ever when None.
+        cell_seconds: How long one cell may take; as long as the run when None.
+        retries: How often it is retried after a failure of the infrastructure, from 0 to 5; user code that fails is
+            never retried.
+        executor_labels: Labels an executor must have to be given the run.
     """
 
     code: CodeRef
     environment_lock_id: LockId
     datasets: dict[str, DatasetVersionId] = {}
+    artifacts: dict[str, ArtifactId] = {}
     parameters: dict[str, Any] = {}
     parameters_schema: list[Parameter] = []
     outputs: list[str] = []
@@ -139,6 +220,11 @@ class SubmitRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     seed: int | None = None
     limitations: list[Limitation] = []
     labels: dict[str, str] = {}
+    priority: int = 0
+    queue_seconds: int | None = None
+    cell_seconds: float | None = None
+    retries: int = 0
+    executor_labels: dict[str, str] = {}
 
 
 class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -152,8 +238,10 @@ class Progress(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run.
 
-    Everything up to ``created_by`` is fixed when the run is created. The rest changes by compare-and-set on
+    Everything up to ``pipeline`` is fixed when the run is created. The rest changes by compare-and-set on
     ``(state, epoch)`` until the state is terminal, and never afterwards. ``version`` counts the changes.
+
+    ``not_before`` holds a retry back until its backoff is over.
     """
 
     run_id: RunId
@@ -177,6 +265,16 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     plan_digest: Digest
     created_at: datetime
     created_by: str
+    artifacts: list[ArtifactBinding] = []
+    priority: int = 0
+    queue_seconds: int | None = None
+    cell_seconds: float | None = None
+    retries: int = 0
+    executor_labels: dict[str, str] = {}
+    not_before: datetime | None = None
+    origin: Origin | None = None
+    schedule: ScheduleRef | None = None
+    pipeline: NodeRef | None = None
 
     state: RunState
     version: int = 1
@@ -200,20 +298,21 @@ def inputs_hash(
     *,
     code: CodeRef,
     env_hash: Digest,
-    datasets: list[DatasetBinding],
+    inputs: Mapping[str, Digest],
     parameters: dict[str, Any],
     resources: Resources,
     seed: int | None,
 ) -> Digest:
     """Return the digest of what a run computes from, whoever submits it.
 
-    Dataset versions count by content, the environment by what it installs, parameters by their exact typed values.
+    Inputs (``inputs``: content digests by name) count by content, wherever they come from, the environment by what it
+    installs, parameters by their exact typed values.
     """
     return digest_of(
         {
             "code": code,
             "environment": env_hash,
-            "datasets": {binding.name: binding.content_digest for binding in datasets},
+            "datasets": inputs,
             "parameters": typed(parameters),
             "resources": typed(msgspec.to_builtins(resources)),
             "seed": typed(seed),

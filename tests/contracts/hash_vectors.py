@@ -22,7 +22,7 @@ from animus_contracts.environments import Image, Resources, env_hash
 from animus_contracts.identifiers import uuid7
 from animus_contracts.parameters import Parameter, schema_digest
 from animus_contracts.plans import Plan, plan_digest
-from animus_contracts.runs import CodeRef, DatasetBinding, RunClass, inputs_hash, spec_hash
+from animus_contracts.runs import CodeRef, RunClass, inputs_hash, spec_hash
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "reference" / "hash-vectors.json"
 GOLDEN = Path(__file__).parent / "golden"
@@ -32,7 +32,7 @@ def _inputs_hash(given: dict[str, Any]) -> str:
     return inputs_hash(
         code=msgspec.convert(given["code"], CodeRef),
         env_hash=given["env_hash"],
-        datasets=msgspec.convert(given["datasets"], list[DatasetBinding]),
+        inputs={binding["name"]: binding["content_digest"] for binding in given["datasets"]},
         parameters=given["parameters"],
         resources=msgspec.convert(given["resources"], Resources),
         seed=given["seed"],

@@ -41,6 +41,7 @@ def of_submission(run: Run) -> list[Triple]:
         (head, Predicate.BUILT_FROM, node("commit", run.code.commit)),
         (head, Predicate.RAN_IN, node("environment_lock", run.environment_lock_id)),
         *((head, Predicate.USED, node("dataset_version", version)) for version in _versions(run)),
+        *((head, Predicate.USED, node("artifact", artifact)) for artifact in _artifacts(run)),
     ]
 
 
@@ -64,3 +65,7 @@ def build_edges(
 
 def _versions(run: Run) -> list[str]:
     return list(dict.fromkeys(binding.version_id for binding in run.datasets))
+
+
+def _artifacts(run: Run) -> list[str]:
+    return list(dict.fromkeys(binding.artifact_id for binding in run.artifacts))

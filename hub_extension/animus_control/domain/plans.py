@@ -6,20 +6,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from animus_contracts.datasets import DatasetVersion
+from animus_contracts.artifacts import Artifact
+from animus_contracts.datasets import DatasetVersion, FileEntry, content_digest
 from animus_contracts.environments import EnvironmentLock
-from animus_contracts.identifiers import DatasetVersionId
+from animus_contracts.identifiers import ArtifactId, DatasetVersionId
 from animus_contracts.plans import Plan, PlannedEnvironment, PlannedInput
-from animus_contracts.runs import Run
+from animus_contracts.runs import ArtifactBinding, Run
 
 
-def build_plan(run: Run, lock: EnvironmentLock, versions: Mapping[DatasetVersionId, DatasetVersion]) -> Plan:
+def artifact_file(artifact: Artifact) -> FileEntry:
+    """Return an artifact as the only file of an input, under the last part of its name."""
+    return FileEntry(path=artifact.name.rpartition("/")[2], digest=artifact.digest, size_bytes=artifact.size_bytes)
+
+
+def bind_artifact(name: str, artifact: Artifact) -> ArtifactBinding:
+    """Return an artifact as an input of a run."""
+    return ArtifactBinding(
+        name=name,
+        artifact_id=artifact.artifact_id,
+        run_id=artifact.run_id,
+        artifact=artifact.name,
+        digest=artifact.digest,
+        content_digest=content_digest([artifact_file(artifact)]),
+    )
+
+
+def build_plan(
+    run: Run,
+    lock: EnvironmentLock,
+    versions: Mapping[DatasetVersionId, DatasetVersion],
+    artifacts: Mapping[ArtifactId, Artifact],
+) -> Plan:
     """Build the plan of a run.
 
     Args:
         run: The run; its ``plan_digest`` is not looked at.
         lock: The environment lock it is bound to.
         versions: The dataset versions it is bound to, by id.
+        artifacts: The artifacts it is bound to, by id.
     """
     return Plan(
         run_id=run.run_id,
@@ -42,6 +66,15 @@ def build_plan(run: Run, lock: EnvironmentLock, versions: Mapping[DatasetVersion
                 files=versions[binding.version_id].files,
             )
             for binding in run.datasets
+        ]
+        + [
+            PlannedInput(
+                name=binding.name,
+                artifact_id=binding.artifact_id,
+                content_digest=binding.content_digest,
+                files=[artifact_file(artifacts[binding.artifact_id])],
+            )
+            for binding in run.artifacts
         ],
         parameters=run.parameters,
         parameters_schema_digest=run.parameters_schema_digest,
@@ -49,4 +82,5 @@ def build_plan(run: Run, lock: EnvironmentLock, versions: Mapping[DatasetVersion
         resources=run.resources,
         seed=run.seed,
         spec_hash=run.spec_hash,
+        cell_seconds=run.cell_seconds,
     )

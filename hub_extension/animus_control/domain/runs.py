@@ -64,6 +64,15 @@ TRANSITIONS: Mapping[RunState, Mapping[Move, RunState]] = {
     S.FAILED: {},
     S.CANCELED: {},
 }
+RANGES: Mapping[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "priority": (-100, 100),
+    "queue_seconds": (1, 30 * 24 * 3600),
+    "cell_seconds": (0.1, 30 * 24 * 3600),
+    "retries": (0, 5),
+}
+"""What a submission's numbers may be, both ends included."""
+
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SCP_LIKE = re.compile(r"git@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/)[A-Za-z0-9._~/-]+")
 REPOSITORY = re.compile(r"(?P<scheme>[a-z]+)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)")
@@ -169,20 +178,30 @@ def refuse_secrets(parameters: Mapping[str, Any]) -> None:
 def _shape_faults(message: SubmitRun, limits: Limits) -> list[Fault]:
     faults = label_faults(message.labels, limits)
     for name, most, things in (
-        ("datasets", limits.bindings, message.datasets),
+        ("datasets", limits.bindings, [*message.datasets, *message.artifacts]),
         ("outputs", limits.outputs, message.outputs),
     ):
         if len(things) > most:
             faults.append(
                 Fault(path=f"$.{name}", code="too_many", message=f"must be at most {most}, not {len(things)}")
             )
-    for name in message.datasets:
-        faults += name_faults(name, rule="binding", path="$.datasets")
+    for kind, names in (("datasets", message.datasets), ("artifacts", message.artifacts)):
+        for name in names:
+            faults += name_faults(name, rule="binding", path=f"$.{kind}")
+    for name in sorted(set(message.datasets) & set(message.artifacts)):
+        faults.append(Fault(path=f"$.artifacts.{name}", code="duplicate_name", message="is the name of a dataset too"))
     for index, output in enumerate(message.outputs):
         if fault := path_fault(output):
             faults.append(Fault(path=f"$.outputs[{index}]", code="invalid_path", message=fault))
     if len(set(message.outputs)) != len(message.outputs):
         faults.append(Fault(path="$.outputs", code="duplicate_name", message="two outputs have the same name"))
-    if message.seed is not None and not 0 <= message.seed < 2**32:
-        faults.append(Fault(path="$.seed", code="out_of_range", message="must be from 0 to 4294967295"))
-    return faults + (resource_faults(message.resources) if message.resources else [])
+    return faults + _range_faults(message) + (resource_faults(message.resources) if message.resources else [])
+
+
+def _range_faults(message: SubmitRun) -> list[Fault]:
+    values = {name: getattr(message, name) for name in RANGES}
+    return [
+        Fault(path=f"$.{name}", code="out_of_range", message=f"must be from {least} to {most}, not {values[name]}")
+        for name, (least, most) in RANGES.items()
+        if values[name] is not None and not least <= values[name] <= most
+    ]

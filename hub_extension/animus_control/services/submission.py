@@ -7,46 +7,70 @@ A refused one leaves the decision and its audit events, stored by the edge after
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
 from animus_contracts.audit import Action
 from animus_contracts.datasets import DatasetVersion
-from animus_contracts.environments import EnvironmentLock
-from animus_contracts.identifiers import DatasetVersionId, DecisionId, RunId
+from animus_contracts.digests import Digest
+from animus_contracts.identifiers import DecisionId, RunId
 from animus_contracts.parameters import schema_digest
 from animus_contracts.plans import Plan, plan_digest
 from animus_contracts.policies import Effect, PolicyDecision, PolicySnapshot
-from animus_contracts.problems import Fault
-from animus_contracts.runs import DatasetBinding, Limitation, Run, RunState, SubmitRun, inputs_hash, spec_hash
+from animus_contracts.runs import (
+    ArtifactBinding,
+    DatasetBinding,
+    Limitation,
+    NodeRef,
+    Origin,
+    Run,
+    RunState,
+    ScheduleRef,
+    SubmitRun,
+    inputs_hash,
+    spec_hash,
+)
 from animus_control.domain import lineage
-from animus_control.domain.environments import limit_faults
-from animus_control.domain.errors import MissingError
-from animus_control.domain.names import refuse
-from animus_control.domain.plans import build_plan
+from animus_control.domain.plans import bind_artifact, build_plan
 from animus_control.domain.policies import SUBMIT, build_context
 from animus_control.domain.runs import Move, advance, check_submission, merged
 from animus_control.services.access import RefusedError
+from animus_control.services.binding import Bound, bind
 from animus_control.services.calls import Call, audited
 from animus_control.services.moves import announce, publish, queue_of
 from animus_control.services.operations import operation
-from animus_control.services.policies import current_snapshot, decide, decision_details, store_snapshot
+from animus_control.services.policies import decide, decision_details, store_snapshot
 from animus_control.services.ports import UnitOfWork
-from animus_control.services.scope import project_of, require
+from animus_control.services.scope import project_of
 
-Versions = dict[DatasetVersionId, DatasetVersion]
 UNDECIDED = DecisionId("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """What a submission is bound to."""
+class Ties:
+    """What ties a run to others, when it is not a person's plain submission.
 
-    lock: EnvironmentLock
-    versions: Versions
-    snapshot: PolicySnapshot
-    snapshot_is_new: bool
+    Attributes:
+        origin: The run it repeats.
+        schedule: The firing that submitted it.
+        pipeline: Its place in a pipeline run.
+        not_before: When it may be given to an executor at the earliest.
+        snapshot: The policies it is judged by, when they are not today's.
+        parameters_schema_digest: What its notebook declares, when that was checked before and is known by its digest.
+    """
+
+    origin: Origin | None = None
+    schedule: ScheduleRef | None = None
+    pipeline: NodeRef | None = None
+    not_before: datetime | None = None
+    snapshot: PolicySnapshot | None = None
+    parameters_schema_digest: Digest | None = None
+
+
+UNTIED = Ties()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +85,25 @@ class Draft:
 def submit_run(uow: UnitOfWork, call: Call, message: SubmitRun) -> Run:
     """Submit a run; it is queued when this returns."""
     check_submission(message, call.limits)
-    bound = _bind(uow, call, message)
-    draft = _draft(call, message, bound)
+    return admit(uow, call, message)
+
+
+def admit(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) -> Run:
+    """Bind, judge and store a submission whose form was checked before.
+
+    Args:
+        uow: The unit of work; nothing was changed in it when this raises.
+        call: Who submits, with the project and the role.
+        message: The submission.
+        ties: What ties it to other runs.
+
+    Raises:
+        RefusedError: ``policy_denied``; its ``record`` stores the decision.
+        MissingError: If a lock, a dataset version or an artifact is not there.
+        InvalidError: ``resource_limit_exceeded``.
+    """
+    bound = bind(uow, call, message, ties.snapshot)
+    draft = _draft(call, message, bound, ties)
     run = draft.run
     context = build_context(run, bound.lock, call.principal, call.role)
     name = project_of(call).name
@@ -72,35 +113,14 @@ def submit_run(uow: UnitOfWork, call: Call, message: SubmitRun) -> Run:
     return _store(uow, call, bound, decision, draft)
 
 
-def _bind(uow: UnitOfWork, call: Call, message: SubmitRun) -> Bound:
-    project_id = project_of(call).project_id
-    found = uow.environment_locks.get(project_id, message.environment_lock_id)
-    lock = require(found, "environment lock", "environment_lock_not_found")
-    if message.resources is not None:
-        remedy = "Ask for less, or define the next version of the environment with higher limits."
-        refuse(limit_faults(message.resources, lock.limits), code="resource_limit_exceeded", remedy=remedy)
-    versions: Versions = {}
-    faults = []
-    for name, version_id in message.datasets.items():
-        version = uow.dataset_versions.get(project_id, version_id)
-        if version is None:
-            words = "there is no such dataset version in this project"
-            faults.append(Fault(path=f"$.datasets.{name}", code="dataset_version_not_found", message=words))
-        else:
-            versions[version_id] = version
-    if faults:
-        raise MissingError("dataset_version_not_found", f"{faults[0].path}: {faults[0].message}", faults=faults)
-    snapshot, is_new = current_snapshot(uow, call)
-    return Bound(lock=lock, versions=versions, snapshot=snapshot, snapshot_is_new=is_new)
-
-
-def _draft(call: Call, message: SubmitRun, bound: Bound) -> Draft:
+def _draft(call: Call, message: SubmitRun, bound: Bound, ties: Ties) -> Draft:
     bindings = [_binding(name, bound.versions[message.datasets[name]]) for name in sorted(message.datasets)]
+    artifacts = [bind_artifact(name, bound.artifacts[message.artifacts[name]]) for name in sorted(message.artifacts)]
     resources = message.resources or bound.lock.limits
     inputs = inputs_hash(
         code=message.code,
         env_hash=bound.lock.env_hash,
-        datasets=bindings,
+        inputs=_contents(bindings) | _contents(artifacts),
         parameters=message.parameters,
         resources=resources,
         seed=message.seed,
@@ -115,7 +135,7 @@ def _draft(call: Call, message: SubmitRun, bound: Bound) -> Draft:
         env_hash=bound.lock.env_hash,
         datasets=bindings,
         parameters=message.parameters,
-        parameters_schema_digest=schema_digest(message.parameters_schema),
+        parameters_schema_digest=ties.parameters_schema_digest or schema_digest(message.parameters_schema),
         outputs=message.outputs,
         resources=resources,
         seed=message.seed,
@@ -128,11 +148,25 @@ def _draft(call: Call, message: SubmitRun, bound: Bound) -> Draft:
         plan_digest=inputs,  # replaced below: the plan is built of the run
         created_at=call.now,
         created_by=call.principal.subject,
+        artifacts=artifacts,
+        priority=message.priority,
+        queue_seconds=message.queue_seconds,
+        cell_seconds=message.cell_seconds,
+        retries=message.retries,
+        executor_labels=message.executor_labels,
+        not_before=ties.not_before,
+        origin=ties.origin,
+        schedule=ties.schedule,
+        pipeline=ties.pipeline,
         state=RunState.CREATED,
         limitations=merged(message.limitations, unseeded),
     )
-    plan = build_plan(run, bound.lock, bound.versions)
+    plan = build_plan(run, bound.lock, bound.versions, bound.artifacts)
     return Draft(run=msgspec.structs.replace(run, plan_digest=plan_digest(plan)), plan=plan)
+
+
+def _contents(bindings: Sequence[DatasetBinding] | Sequence[ArtifactBinding]) -> dict[str, Digest]:
+    return {binding.name: binding.content_digest for binding in bindings}
 
 
 def _binding(name: str, version: DatasetVersion) -> DatasetBinding:

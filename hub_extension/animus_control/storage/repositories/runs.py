@@ -3,7 +3,8 @@
 """A run changes by compare-and-set on its version and not at all once it has ended; its plan is written with it.
 
 A plan repeats its lock's requirements and its dataset versions' files, which are long and never change. They are stored
-once, where they belong, and put back when the plan is read; the plan's digest, checked by the runner, covers them.
+once, where they belong, and put back when the plan is read; the plan's digest, checked by the runner, covers them. An
+artifact is one short file entry, which stays in the plan.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from sqlalchemy import bindparam, func, select, update
 
 from animus_contracts.identifiers import ProjectId, RunId
-from animus_contracts.plans import Plan
+from animus_contracts.plans import Plan, PlannedInput
 from animus_contracts.runs import Progress, Run, RunClass, RunState
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS
@@ -100,14 +101,15 @@ class RunTable(ReadableTable[Run]):
 
     def _restored(self, plan: Plan) -> Plan:
         lock = self._record(ENVIRONMENT_LOCKS, plan.project_id, plan.environment.lock_id)
-        inputs = [
-            msgspec.structs.replace(
-                planned, files=self._record(DATASET_VERSIONS, plan.project_id, planned.version_id).files
-            )
-            for planned in plan.inputs
-        ]
+        inputs = [self._with_files(plan.project_id, planned) for planned in plan.inputs]
         environment = msgspec.structs.replace(plan.environment, requirements=lock.requirements)
         return msgspec.structs.replace(plan, environment=environment, inputs=inputs)
+
+    def _with_files(self, project_id: ProjectId, planned: PlannedInput) -> PlannedInput:
+        if planned.version_id is None:
+            return planned
+        version = self._record(DATASET_VERSIONS, project_id, planned.version_id)
+        return msgspec.structs.replace(planned, files=version.files)
 
     def _record(self, layout: Layout[Any], project_id: ProjectId, record_id: str) -> Any:
         record = ReadableTable(self._session, layout).get(project_id, record_id)
@@ -120,5 +122,8 @@ def _shortened(plan: Plan) -> Plan:
     return msgspec.structs.replace(
         plan,
         environment=msgspec.structs.replace(plan.environment, requirements=""),
-        inputs=[msgspec.structs.replace(planned, files=[]) for planned in plan.inputs],
+        inputs=[
+            msgspec.structs.replace(planned, files=[]) if planned.version_id is not None else planned
+            for planned in plan.inputs
+        ],
     )

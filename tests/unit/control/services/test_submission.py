@@ -42,8 +42,8 @@ def test_run_is_queued_and_bound_to_exactly_what_was_asked(any_desk: Desk) -> No
     lock = desk.do(VIC, "environment_locks.read", project="demo", lock=message.environment_lock_id)
     plan = desk.read(lambda uow: uow.runs.plan(run.run_id))
     inputs = inputs_hash(
-        code=message.code, env_hash=lock.env_hash, datasets=run.datasets, parameters=message.parameters,
-        resources=lock.limits, seed=7,
+        code=message.code, env_hash=lock.env_hash, parameters=message.parameters, resources=lock.limits, seed=7,
+        inputs={binding.name: binding.content_digest for binding in run.datasets},
     )  # fmt: skip
     assert desk.run(run) == run
     assert (run.state, run.version, run.created_by, run.project_id) == ("queued", 1, "user:ed", project.project_id)
