@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +24,11 @@ from animus.session import Session
 from tests.bench.peers import free_port
 from tests.fakes.hub import a_user, hub_answering
 
-CONTROL = "control"
-EXECUTOR = "executor"
+CONTROL, SECOND_CONTROL = "control", "control-2"
+EXECUTOR, SECOND_EXECUTOR = "executor", "executor-2"
+EXECUTORS = {EXECUTOR: "local", SECOND_EXECUTOR: "second"}
+"""The names of executors at the control plane, by the name of their process."""
+
 ADMIN = "ann"
 READY_SECONDS = 30.0
 
@@ -48,14 +51,18 @@ class Plant:
     stores: Path
     database_url: str
     lease_seconds: int = 6
-    port: int = field(default_factory=free_port)
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (CONTROL, SECOND_CONTROL)})
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     logs: ExitStack = field(default_factory=ExitStack)
 
     @property
     def url(self) -> str:
         """Base URL of the control plane."""
-        return f"http://127.0.0.1:{self.port}"
+        return self.url_of(CONTROL)
+
+    def url_of(self, name: str) -> str:
+        """Return the base URL of one of two control planes."""
+        return f"http://127.0.0.1:{self.ports[name]}"
 
     @property
     def repositories(self) -> Path:
@@ -67,42 +74,56 @@ class Plant:
         """The object store's folder."""
         return self.stores / "objects"
 
-    def client(self, project: str = "", *, user: str = ADMIN) -> Client:
+    def client(self, project: str = "", *, user: str = ADMIN, control: str = CONTROL) -> Client:
         """Return a client that acts for a user."""
-        return Client(Session(url=self.url, token=self.tokens[user], project=project), project=project)
+        return Client(Session(url=self.url_of(control), token=self.tokens[user], project=project), project=project)
 
-    def _token_file(self) -> Path:
-        file = self.folder / "executor-token"
+    def executor_token(self, name: str = EXECUTOR) -> str:
+        """Return an executor's credential."""
+        return self._token_file(name).read_text()
+
+    def _token_file(self, name: str) -> Path:
+        file = self.folder / f"{name}-token"
         if not file.exists():
             file.touch(0o600)
             file.write_text(secrets.token_urlsafe(32))
         return file
 
-    def start(self, name: str) -> None:
-        """Start one process; it is ready when it answers, which :meth:`wait_ready` waits for."""
-        digest = hashlib.sha256(self._token_file().read_bytes()).hexdigest()
-        variables = {
-            CONTROL: {
-                "ANIMUS_DATABASE_URL": self.database_url,
-                "ANIMUS_OBJECTS_URL": self.objects.as_uri(),
-                "ANIMUS_EXECUTORS": f"local=sha256:{digest}",
-                "ANIMUS_LISTEN": f"127.0.0.1:{self.port}",
-                "ANIMUS_REPOSITORY_SCHEMES": "file",
-                "ANIMUS_LEASE_SECONDS": str(self.lease_seconds),
-                "JUPYTERHUB_API_URL": self.hub_url,
-            },
-            EXECUTOR: {
+    def _variables(self, name: str) -> dict[str, str]:
+        if name in EXECUTORS:
+            return {
                 "ANIMUS_EXECUTOR_CONTROL_PLANE": self.url,
-                "ANIMUS_EXECUTOR_NAME": "local",
-                "ANIMUS_EXECUTOR_TOKEN_FILE": str(self._token_file()),
-                "ANIMUS_EXECUTOR_DATA": str(self.folder / "executor"),
+                "ANIMUS_EXECUTOR_NAME": EXECUTORS[name],
+                "ANIMUS_EXECUTOR_TOKEN_FILE": str(self._token_file(name)),
+                "ANIMUS_EXECUTOR_DATA": str(self.folder / name),
                 "ANIMUS_EXECUTOR_REPOSITORIES": self.repositories.as_uri() + "/",
-            },
-        }[name]
+            }
+        hashes = {each: hashlib.sha256(self.executor_token(each).encode()).hexdigest() for each in EXECUTORS}
+        return {
+            "ANIMUS_DATABASE_URL": self.database_url,
+            "ANIMUS_OBJECTS_URL": self.objects.as_uri(),
+            "ANIMUS_EXECUTORS": ",".join(f"{EXECUTORS[each]}=sha256:{digest}" for each, digest in hashes.items()),
+            "ANIMUS_LISTEN": f"127.0.0.1:{self.ports[name]}",
+            "ANIMUS_REPOSITORY_SCHEMES": "file",
+            "ANIMUS_LEASE_SECONDS": str(self.lease_seconds),
+            "JUPYTERHUB_API_URL": self.hub_url,
+        }
+
+    def start(self, name: str, *, failpoints: str = "", **more: str) -> None:
+        """Start one process; it is ready when it answers, which :meth:`wait_ready` waits for.
+
+        Args:
+            name: Which one.
+            failpoints: Faults to inject into it, until it is started again.
+            more: Further variables.
+        """
+        prefix = "ANIMUS_EXECUTOR_" if name in EXECUTORS else "ANIMUS_"
+        faults = {f"{prefix}FAILPOINTS": failpoints, f"{prefix}ALLOW_FAILPOINTS": "1"} if failpoints else {}
+        variables = self._variables(name) | faults | more
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANIMUS_", "JUPYTERHUB_"))}
         log = self.logs.enter_context((self.folder / f"{name}.log").open("ab"))
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", f"animus_{name if name == EXECUTOR else 'control'}"],
+            [sys.executable, "-m", f"animus_{name.partition('-')[0]}"],
             env=kept | variables,
             cwd=self.folder,
             stdout=log,
@@ -110,23 +131,23 @@ class Plant:
             start_new_session=True,
         )
 
-    def wait_ready(self) -> float:
+    def wait_ready(self, name: str = CONTROL) -> float:
         """Wait until the control plane is ready; return how long that took in seconds."""
         begin = time.monotonic()
-        while time.monotonic() - begin < READY_SECONDS:
+        while time.monotonic() - begin < READY_SECONDS and self.processes[name].poll() is None:
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == httpx.codes.OK:
+                if httpx.get(f"{self.url_of(name)}/readyz", timeout=2).status_code == httpx.codes.OK:
                     return time.monotonic() - begin
             except httpx.TransportError:
                 pass
             time.sleep(0.05)
-        message = f"the control plane is not ready after {READY_SECONDS} s; see {self.folder / 'control.log'}"
+        message = f"the control plane is not ready after {READY_SECONDS} s; see {self.folder / f'{name}.log'}"
         raise TimeoutError(message)
 
     def kill(self, name: str) -> None:
         """Kill one process without warning, as a power failure of it alone would."""
         process = self.processes[name]
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait(timeout=10)
 
     def revive(self) -> None:
@@ -136,18 +157,23 @@ class Plant:
                 self.start(name)
 
     def run_processes(self) -> list[psutil.Process]:
-        """Return what runs below the executor: parents, supervisors, kernels."""
-        if EXECUTOR not in self.processes:
-            return []
-        try:
-            return psutil.Process(self.processes[EXECUTOR].pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
+        """Return what works in the plant's folder besides its own processes: parents, supervisors, kernels.
+
+        They are not looked for below their executor, because they may outlive it.
+        """
+        own = {process.pid for process in self.processes.values()}
+        return [process for process in psutil.process_iter() if process.pid not in own and self._holds(process)]
+
+    def _holds(self, process: psutil.Process) -> bool:
+        folder = str(self.folder)
+        with suppress(psutil.Error):
+            return process.cwd().startswith(folder) or folder in " ".join(process.cmdline())
+        return False
 
     def stop(self) -> None:
         """Stop everything."""
-        left = [child for child in self.run_processes() if child.is_running()]
         for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in self.processes.values():
             try:
@@ -155,9 +181,9 @@ class Plant:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for child in left:
-            if child.is_running():
-                child.kill()
+        for process in self.run_processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.logs.close()
 
 
