@@ -7,12 +7,17 @@ What is not a problem document of ours (a proxy's page, a cut answer) is never q
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import httpx
 import msgspec
 
 from animus.errors import AnimusError, RefusedError, UnreachableError
 from animus_contracts.problems import Problem
 
+NAME_SHOWN = 80
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 NOT_NOW = frozenset({429, 502, 503, 504, 507})
 
 # The way out, for codes whose problem document names none.
@@ -34,8 +39,12 @@ REMEDIES = {
 }
 
 
-def problem_of(reply: httpx.Response) -> AnimusError:
-    """Build the error that an answer with an error status stands for."""
+def problem_of(reply: httpx.Response, path: Mapping[str, str] = NOWHERE) -> AnimusError:
+    """Build the error that an answer with an error status stands for.
+
+    The control plane tells nobody which of the names in a path it did not find, so that names cannot be probed; the
+    caller knows what was asked for (``path``) and is reminded of it.
+    """
     try:
         problem = msgspec.json.decode(reply.content, type=Problem)
     except msgspec.MsgspecError:
@@ -44,7 +53,7 @@ def problem_of(reply: httpx.Response) -> AnimusError:
     kind = UnreachableError if problem.retryable or reply.status_code in NOT_NOW else RefusedError
     error = kind(
         problem.code,
-        problem.detail or problem.title,
+        (problem.detail or problem.title) + (_asked(path) if problem.code == "not_found" else ""),
         remedy=problem.remedy or REMEDIES.get(problem.code, ""),
         faults=problem.errors,
         request_id=problem.request_id,
@@ -52,6 +61,11 @@ def problem_of(reply: httpx.Response) -> AnimusError:
     if isinstance(error, UnreachableError):
         error.retry_after = _seconds(reply.headers.get("Retry-After", ""))
     return error
+
+
+def _asked(path: Mapping[str, str]) -> str:
+    named = ", ".join(f"{kind} {name[:NAME_SHOWN]!r}" for kind, name in path.items())
+    return f" Asked for: {named}." if named else ""
 
 
 def _stranger(status: int) -> AnimusError:

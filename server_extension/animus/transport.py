@@ -13,7 +13,6 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -22,11 +21,10 @@ import httpx
 import msgspec
 
 from animus.errors import UnreachableError
-from animus.refusals import problem_of
+from animus.refusals import NOWHERE, problem_of
 from animus.session import Session
 from animus_contracts.endpoints import BY_OPERATION, Body, Endpoint
 
-NOWHERE: Mapping[str, str] = MappingProxyType({})
 ATTEMPTS = 5
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 4.0
@@ -122,7 +120,7 @@ class Transport:
             try:
                 if reply.is_error:
                     reply.read()
-                    raise problem_of(reply)
+                    raise problem_of(reply, path)
                 yield reply
             finally:
                 reply.close()
@@ -145,7 +143,7 @@ class Transport:
                 content=content,
             )
         if not reply.is_success:
-            raise problem_of(reply)
+            raise problem_of(reply, path)
         return reply
 
     def _persist(self, endpoint: Endpoint, send: Callable[[], httpx.Response]) -> httpx.Response:

@@ -74,7 +74,7 @@ def _found(
     for name, record_id in wanted.items():
         record = records.get(project_id, record_id)
         if record is None:
-            words = f"there is no {what} {record_id[:80]!r} in this project"
+            words = f"there is no such {what} in this project"
             faults.append(Fault(path=f"$.{what.split(maxsplit=1)[0]}s.{name}", code=code, message=words))
         else:
             found[record_id] = record

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from animus.errors import UsageError
-from animus.transport import NOWHERE, Transport
+from animus.refusals import NOWHERE
+from animus.transport import Transport
 from animus_contracts.pages import MAX_LIMIT, ListQuery
 
 
