@@ -4,7 +4,8 @@
 
 P1, P2  a governed run, from submission to the success its client sees, over the ``papermill`` command
 P3      durable, authenticated, policed and audited submissions per second over MLflow's ``create_run``, 8 clients each
-P4      from submission to downloaded outputs over jupyter-scheduler's submission to completion
+P4      from submission to downloaded outputs over jupyter-scheduler's submission to completion; then a burst of
+        submissions at once, until the last of them has ended, over the same burst there
 
 Outputs are compared with papermill's before anything is timed: a fast wrong answer is no result.
 """
@@ -30,7 +31,8 @@ from tests.bench.load import Load, Throughput, drive
 from tests.bench.measure import Result, Side, compare, interleave, report, timed
 
 CLIENTS = 8
-GOAL_P1, GOAL_P2, GOAL_P3, GOAL_P4 = 0.5, 0.2, 10.0, 0.25
+BURST = 12
+GOAL_P1, GOAL_P2, GOAL_P3, GOAL_P4, GOAL_BURST = 0.25, 0.15, 10.0, 0.125, 0.1
 NOTEBOOKS = {f"cells-{count}.ipynb": trivial_notebook(count) for count in (10, 200)}
 
 console = Console(stderr=True)
@@ -54,7 +56,7 @@ def main() -> None:
                     _against_papermill(figure, ours, environments["papermill"], folder, chosen.rounds)
                     for figure in (PapermillFigure("P1", 10, GOAL_P1), PapermillFigure("P2", 200, GOAL_P2))
                 ),
-                _against_scheduler(ours, environments["jupyter-scheduler"], folder, chosen.rounds),
+                *_against_scheduler(ours, environments["jupyter-scheduler"], folder, chosen.rounds),
                 _against_mlflow(ours, environments["mlflow"], folder, chosen.seconds, chosen.rounds),
             ]
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
@@ -83,7 +85,7 @@ def _against_papermill(figure: PapermillFigure, ours: Installation, peer: Path, 
     return compare(f"{figure.name} {figure.cells} cells, submit → succeeded", *sides, at_most=figure.goal)
 
 
-def _against_scheduler(ours: Installation, peer: Path, folder: Path, rounds: int) -> Result:
+def _against_scheduler(ours: Installation, peer: Path, folder: Path, rounds: int) -> list[Result]:
     notebook = "cells-10.ipynb"
     served = folder / "scheduler"
     served.mkdir()
@@ -91,11 +93,20 @@ def _against_scheduler(ours: Installation, peer: Path, folder: Path, rounds: int
     with peers.jupyter_scheduler(peer, served) as base:
         sides = [
             Side("animus", timed(lambda: ours.executed(ours.run(notebook)))),
-            Side("jupyter-scheduler", timed(lambda: peers.scheduler_job(base, notebook))),
+            Side("jupyter-scheduler", timed(lambda: peers.scheduler_jobs(base, notebook))),
+        ]
+        bursts = [
+            Side("animus", timed(lambda: ours.burst(notebook, BURST))),
+            Side("jupyter-scheduler", timed(lambda: peers.scheduler_jobs(base, notebook, BURST))),
         ]
         with console.status("P4: submit → outputs"):
             interleave(sides, rounds=rounds)
-    return compare("P4 submit → outputs visible", *sides, at_most=GOAL_P4)
+        with console.status(f"P4: {BURST} at once"):
+            interleave(bursts, rounds=rounds)
+    return [
+        compare("P4 submit → outputs visible", *sides, at_most=GOAL_P4),
+        compare(f"P4 {BURST} at once → all succeeded", *bursts, at_most=GOAL_BURST),
+    ]
 
 
 def _against_mlflow(ours: Installation, peer: Path, folder: Path, seconds: float, rounds: int) -> Result:

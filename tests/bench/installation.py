@@ -44,12 +44,19 @@ class Installation:
 
     def run(self, notebook: str) -> str:
         """Submit a notebook and wait for success as a client sees it; return the run's id."""
-        run = self.client.runs.submit(SubmitRun(code=self.code(notebook), environment_lock_id=self.lock))
-        ended = self.client.runs.wait(run.run_id)
-        if ended.state is not RunState.SUCCEEDED:
-            message = f"{notebook} ended as {ended.state}: {ended.failure}"
-            raise RuntimeError(message)
-        return run.run_id
+        [run_id] = self.burst(notebook, 1)
+        return run_id
+
+    def burst(self, notebook: str, count: int) -> list[str]:
+        """Submit a notebook ``count`` times at once and wait until all have succeeded; return the runs' ids."""
+        wish = SubmitRun(code=self.code(notebook), environment_lock_id=self.lock)
+        run_ids = [self.client.runs.submit(wish).run_id for _ in range(count)]
+        for run_id in run_ids:
+            ended = self.client.runs.wait(run_id)
+            if ended.state is not RunState.SUCCEEDED:
+                message = f"{notebook} ended as {ended.state}: {ended.failure}"
+                raise RuntimeError(message)
+        return run_ids
 
     def executed(self, run_id: str) -> dict[str, Any]:
         """Download a run's executed notebook."""

@@ -144,25 +144,24 @@ def jupyter_scheduler(environment_folder: Path, folder: Path) -> Iterator[str]:
         yield base
 
 
-def scheduler_job(base: str, notebook: str) -> None:
-    """Submit a notebook to jupyter-scheduler and wait until it says that it completed."""
-    made = call(
-        "POST",
-        f"{base}/scheduler/jobs",
-        {
-            "name": "bench",
-            "input_uri": notebook,
-            "runtime_environment_name": "python",
-            "output_formats": ["ipynb"],
-        },
-    )
-    deadline = time.monotonic() + READY_SECONDS
+def scheduler_jobs(base: str, notebook: str, count: int = 1) -> None:
+    """Submit a notebook to jupyter-scheduler ``count`` times at once and wait until it says that all completed."""
+    request = {
+        "name": "bench",
+        "input_uri": notebook,
+        "runtime_environment_name": "python",
+        "output_formats": ["ipynb"],
+    }
+    waiting = [call("POST", f"{base}/scheduler/jobs", request)["job_id"] for _ in range(count)]
+    deadline = time.monotonic() + READY_SECONDS * count
     while True:
         # A job that has not begun says STOPPED: it is the initial value there.
-        job = call("GET", f"{base}/scheduler/jobs/{made['job_id']}")
-        if job["status"] == "COMPLETED":
+        jobs = [call("GET", f"{base}/scheduler/jobs/{job_id}") for job_id in waiting]
+        waiting = [job["job_id"] for job in jobs if job["status"] != "COMPLETED"]
+        if not waiting:
             return
-        if job["status"] == "FAILED" or time.monotonic() > deadline:
-            message = f"jupyter-scheduler: {job['status']} {job.get('status_message')}"
+        failed = [job for job in jobs if job["status"] == "FAILED"]
+        if failed or time.monotonic() > deadline:
+            message = f"jupyter-scheduler: {[(job['status'], job.get('status_message')) for job in failed or jobs]}"
             raise RuntimeError(message)
         time.sleep(0.05)
