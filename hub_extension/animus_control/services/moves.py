@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A move of a run is told four times in one unit of work: by the run, the audit log, its live story and the outbox.
 
-Only the states others wait for go to the outbox: created and ended.
+Only the states others wait for go to the outbox: created and ended. Who repeats a run that ended does so first; who
+waits for its end is then told of the repetition, all in the same unit of work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +20,12 @@ from animus_control.services.calls import Call, audited
 from animus_control.services.ports import UnitOfWork
 
 STATE_EVENT = "run.state"
+
+REPEATERS: list[Callable[[UnitOfWork, Call, Run], Run | None]] = []
+"""Each is called with a run that has just ended and returns the run that repeats it, if it made one."""
+
+WAITERS: list[Callable[[UnitOfWork, Call, Run, Run | None], None]] = []
+"""Each is called with a run that has just ended and the run that repeats it by itself, if there is one."""
 
 
 def store_move(
@@ -45,7 +52,14 @@ def store_move(
     announce(uow, call, after)
     if after.state in TERMINAL_STATES:
         publish(uow, call, "run.finished", after)
+        _tell_ended(uow, call, after)
     return after
+
+
+def _tell_ended(uow: UnitOfWork, call: Call, ended: Run) -> None:
+    made = [run for repeat in REPEATERS if (run := repeat(uow, call, ended)) is not None]
+    for wait in WAITERS:
+        wait(uow, call, ended, made[0] if made else None)
 
 
 def queue_of(platform: str) -> str:
