@@ -82,7 +82,6 @@ def test_a_control_plane_killed_at_every_point_loses_nothing_and_doubles_nothing
             traffic.settle()
         with plant.client(PROJECT) as client:
             observed = told_by(client)
-    print(f1)  # noqa: T201
     f1.runs = len(observed.runs)
     promised = Promised(submissions=traffic.submitted, ends=traffic.ended)
     f1.finish(traffic.complaints + broken_invariants(observed, promised))
