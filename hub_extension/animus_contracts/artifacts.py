@@ -11,6 +11,7 @@ import msgspec
 
 from animus_contracts.digests import Digest
 from animus_contracts.identifiers import ArtifactId, ProjectId, RunId
+from animus_contracts.runs import Run
 
 
 class ArtifactKind(StrEnum):
@@ -46,6 +47,13 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     digest: Digest
     size_bytes: int
     created_at: datetime
+
+
+class MadeArtifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An artifact that was found by its digest, with the run that made it."""
+
+    artifact: Artifact
+    run: Run
 
 
 class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

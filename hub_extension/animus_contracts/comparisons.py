@@ -8,13 +8,16 @@ two runs are known (:mod:`animus_contracts.input_differences`); outputs only whe
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
+from animus_contracts.answers import AnswerState
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.digests import Digest
 from animus_contracts.executions import Provenance
+from animus_contracts.identifiers import ComparisonId, ProjectId, RunId
 from animus_contracts.runs import Run
 
 NORMALISATION = "animus.normalisation.v1"
@@ -140,7 +143,7 @@ class CellComparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     largest_absolute_difference: float | None = None
 
 
-class OutputComparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OutputComparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="output_comparison"):
     """How alike what two runs produced is.
 
     Attributes:
@@ -196,4 +199,72 @@ class ComparisonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
     left: ComparedRun
     right: ComparedRun
+    tolerances: Tolerances = Tolerances()
+
+
+class CompareRuns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="compare_runs"):
+    """The task of comparing what two runs produced."""
+
+    comparison_id: ComparisonId
+
+
+class CreateComparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Compare two runs of the project that have ended."""
+
+    left: RunId
+    right: RunId
+    tolerances: Tolerances = Tolerances()
+
+
+class MetricComparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The last value of a metric on each side; None where it was never logged."""
+
+    name: str
+    left: float | None
+    right: float | None
+
+
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long a part of a run took on each side, in seconds; None where it never happened."""
+
+    name: str
+    left_seconds: float | None
+    right_seconds: float | None
+
+
+class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Two runs compared.
+
+    Attributes:
+        left_run_id: The earlier run, for a replay the one that was replayed.
+        right_run_id: The other one; of a replay that was retried the newest attempt.
+        verifies: The replay whose verdict it is; None for one that was asked for.
+        inputs: What they were made from differently; empty until both have ended.
+        metrics: What they measured, by name.
+        timings: How long they took.
+        outputs: The verdict, when answered.
+        failure: Why there is none, when failed.
+    """
+
+    comparison_id: ComparisonId
+    project_id: ProjectId
+    tolerances: Tolerances
+    created_at: datetime
+    created_by: str
+    verifies: RunId | None = None
+    left_run_id: RunId
+    right_run_id: RunId
+    state: AnswerState = AnswerState.PENDING
+    inputs: list[InputDifference] = []
+    metrics: list[MetricComparison] = []
+    timings: list[Timing] = []
+    outputs: OutputComparison | None = None
+    failure: str = ""
+    ended_at: datetime | None = None
+
+
+class ReplayRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Execute the stored plan of a run once more; when ``verify``, compare what comes out with what came out then."""
+
+    verify: bool = True
     tolerances: Tolerances = Tolerances()
