@@ -9,11 +9,15 @@ from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
 from animus_contracts.artifacts import Artifact
+from animus_contracts.comparisons import Comparison
 from animus_contracts.datasets import Dataset, DatasetVersion, StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import EnvironmentLock
+from animus_contracts.inspections import Inspection
 from animus_contracts.policies import PolicyDecision, PolicySnapshot
+from animus_contracts.preflights import Preflight
 from animus_control.services.repositories import (
+    Answers,
     AuditLog,
     Environments,
     Executions,
@@ -28,6 +32,7 @@ from animus_control.services.repositories import (
     RoleBindings,
     RunEvents,
     Runs,
+    Tasks,
     Tokens,
 )
 
@@ -52,6 +57,10 @@ class UnitOfWork(Protocol):
     metrics: Metrics
     events: RunEvents
     lineage: Lineage
+    tasks: Tasks
+    inspections: Answers[Inspection]
+    preflights: Answers[Preflight]
+    comparisons: Answers[Comparison]
     tokens: Tokens
     objects: ProjectObjects
     idempotency: IdempotencyKeys
@@ -59,7 +68,7 @@ class UnitOfWork(Protocol):
     outbox: Outbox
 
     def notify(self, channel: str) -> None:
-        """Wake who waits on a channel (``queue:<platform>``, ``run:<id>``, ``project:<id>``) when this is durable."""
+        """Wake who waits on a channel (``queue:<platform>``, ``run:<id>``, ``project:<id>``, ``tasks``) when this is durable."""
 
 
 class Database(Protocol):

@@ -19,13 +19,14 @@ from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentState
 from animus_contracts.executions import Execution, Provenance, RunEvent
-from animus_contracts.identifiers import BindingId, ExecutionId, ProjectId, RunId
+from animus_contracts.identifiers import BindingId, ExecutionId, ProjectId, RunId, TaskId
 from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Policy
 from animus_contracts.projects import Project, RoleBinding
 from animus_contracts.runs import Progress, Run, RunState
+from animus_contracts.tasks import Task
 
 T = TypeVar("T")
 
@@ -59,6 +60,13 @@ class Records(Readable[T], Protocol[T]):
 
     def add(self, record: T) -> None:
         """Store a new record."""
+
+
+class Answers(Records[T], Protocol[T]):
+    """Records of one project that wait for an answer and change only until it is there."""
+
+    def save(self, record: T) -> bool:
+        """Replace what may change of a record that is still ``pending``; False when it is not."""
 
 
 class Environments(Records[Environment], Protocol):
@@ -147,6 +155,23 @@ class Executions(Protocol):
         """Return the event id with which the attempt ended."""
 
     def set_end_event(self, execution_id: ExecutionId, event_id: str) -> None: ...
+
+
+class Tasks(Protocol):
+    """Tasks of the data plane."""
+
+    def add(self, task: Task) -> None: ...
+    def get(self, task_id: TaskId) -> Task | None: ...
+    def next_waiting(self) -> Task | None:
+        """Return the task that waits longest."""
+
+    def held_by(self, executor: str) -> list[Task]: ...
+    def expired(self, now: datetime, *, limit: int) -> list[Task]: ...
+    def save(self, task: Task, *, expected_attempt: int) -> bool:
+        """Replace the mutable part if the stored attempt is the expected one and the task is not over.
+
+        Unaudited in itself: whoever asked is told of the answer, and that is audited.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

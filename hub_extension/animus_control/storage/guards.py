@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from animus_contracts.answers import AnswerState
 from animus_contracts.executions import ExecutionState
 from animus_contracts.runs import TERMINAL_STATES
+from animus_contracts.tasks import TaskState
 
 WRITTEN_ONCE = (
     "artifacts",
@@ -43,14 +45,18 @@ def _among(column: str, words: Iterator[str]) -> str:
     return f"OLD.{column} IN ({listed})"
 
 
+ANSWERED = _among("state", iter((AnswerState.ANSWERED.value, AnswerState.FAILED.value)))
 CHANGING = {
     "audit_head": "OLD.id <> NEW.id OR NEW.sequence < OLD.sequence",
+    "comparisons": f"{_any_changed('project_id', 'comparison_id', 'left_run_id', 'document')} OR {ANSWERED}",
     "environments": _any_changed("project_id", "environment_id", "name", "version", "document"),
     "executions": (
         _any_changed("execution_id", "project_id", "run_id", "attempt", "document")
         + " OR "
         + _among("state", iter((ExecutionState.ENDED.value, ExecutionState.LOST.value)))
     ),
+    "inspections": f"{_any_changed('project_id', 'inspection_id', 'document')} OR {ANSWERED}",
+    "preflights": f"{_any_changed('project_id', 'preflight_id', 'inspection_id', 'document')} OR {ANSWERED}",
     "projects": _any_changed("project_id", "name", "document"),
     "runs": (
         _any_changed(
@@ -65,6 +71,11 @@ CHANGING = {
         )
         + " OR "
         + _among("state", (state.value for state in TERMINAL_STATES))
+    ),
+    "tasks": (
+        _any_changed("task_id", "project_id", "document")
+        + " OR "
+        + _among("state", iter((TaskState.DONE.value, TaskState.FAILED.value)))
     ),
 }
 """Tables whose rows change, and which changes are refused."""

@@ -27,6 +27,7 @@ UNAUDITED: Mapping[str, str] = {
     "project_objects": "a note that bytes arrived; who makes a version or an artifact of them is audited",
     "run_events": "the live story; every change of state in it is audited itself",
     "runs.progress": "comes with every cell and decides nothing",
+    "tasks": "leases come and go; what was asked for and what was answered is audited with the record it is for",
     "tokens": "made, renewed and ended together with an execution; a refused one is audited",
 }
 """What may change without an audit record, and why."""

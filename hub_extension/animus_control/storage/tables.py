@@ -36,7 +36,8 @@ from animus_contracts.lineage import LineageEdge, Predicate
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Effect, Policy, PolicyDecision, PolicySnapshot, PolicyState
 from animus_contracts.projects import Project, ProjectState, Role, RoleBinding, SubjectType
-from animus_contracts.runs import Failure, Limitation, Progress, Run, RunClass, RunState
+from animus_contracts.runs import Failure, Limitation, Progress, Relation, Run, RunClass, RunState
+from animus_control.storage import check_tables  # noqa: F401 - the schema is complete only with them
 from animus_control.storage.columns import METADATA, SERIAL, Instant, Message, number, of_project, records, text, word
 
 QUEUED = condition("state = 'queued'")
@@ -114,7 +115,7 @@ runs = records(
     Column("limitations", Message(list[Limitation]), nullable=False),
     Column("progress", Message(Progress), nullable=False),
     Column("queued_at", Instant), Column("started_at", Instant), Column("finished_at", Instant),
-    Column("failure", Message(Failure)),
+    Column("failure", Message(Failure)), Column("repeats", Text), word("relation", Relation, nullable=True),
     CheckConstraint("state <> 'queued' OR queued_at IS NOT NULL", name="queued_at"),
     of_project("environment_locks", "environment_lock_id", "lock_id"),
     of_project("policy_decisions", "policy_decision_id", "decision_id"),
@@ -124,6 +125,12 @@ runs = records(
 Index(
     "ix_runs_queue", runs.c.platform, runs.c.run_class, runs.c.queued_at, runs.c.run_id,
     sqlite_where=QUEUED, postgresql_where=QUEUED,
+)  # fmt: skip
+
+REPEATED = condition("repeats IS NOT NULL")
+Index(
+    "ix_runs_repeats", runs.c.project_id, runs.c.repeats, runs.c.run_id,
+    sqlite_where=REPEATED, postgresql_where=REPEATED,
 )  # fmt: skip
 
 plans = records("plans", "run_id", Plan, of_project("runs", "run_id"))

@@ -9,12 +9,16 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from animus_contracts.artifacts import Artifact
+from animus_contracts.comparisons import Comparison
 from animus_contracts.datasets import Dataset, DatasetVersion
 from animus_contracts.environments import EnvironmentLock
+from animus_contracts.inspections import Inspection
 from animus_contracts.policies import PolicyDecision, PolicySnapshot
+from animus_contracts.preflights import Preflight
 from animus_control.services import repositories
 from animus_control.storage.audit_log import BufferedAuditLog, Chain
 from animus_control.storage.outbox import StoredOutbox
+from animus_control.storage.repositories.answers import COMPARISONS, INSPECTIONS, PREFLIGHTS, AnswerTable
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS
 from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS, EnvironmentTable
 from animus_control.storage.repositories.executions import ExecutionTable
@@ -28,6 +32,7 @@ from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.repositories.role_bindings import RoleBindingTable
 from animus_control.storage.repositories.run_events import RunEventTable
 from animus_control.storage.repositories.runs import RunTable
+from animus_control.storage.repositories.tasks import TaskTable
 from animus_control.storage.repositories.tokens import TokenTable
 from animus_control.storage.session import Session
 from animus_control.storage.tables import artifacts
@@ -63,6 +68,10 @@ class StoredUnitOfWork:
         self.metrics: repositories.Metrics = MetricTable(session)
         self.events: repositories.RunEvents = RunEventTable(session)
         self.lineage: repositories.Lineage = LineageTable(session)
+        self.tasks: repositories.Tasks = TaskTable(session)
+        self.inspections: repositories.Answers[Inspection] = AnswerTable(session, INSPECTIONS)
+        self.preflights: repositories.Answers[Preflight] = AnswerTable(session, PREFLIGHTS)
+        self.comparisons: repositories.Answers[Comparison] = AnswerTable(session, COMPARISONS)
         self.tokens: repositories.Tokens = TokenTable(session)
         self.objects: repositories.ProjectObjects = ProjectObjectTable(session)
         self.idempotency: repositories.IdempotencyKeys = IdempotencyTable(session)

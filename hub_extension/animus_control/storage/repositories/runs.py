@@ -65,7 +65,7 @@ class RunTable(ReadableTable[Run]):
 
     def add_with_plan(self, run: Run, plan: Plan) -> None:
         """Store a new run and what it executes."""
-        self._session.change(LAYOUT.insert, LAYOUT.row(run, platform=plan.environment.platform))
+        self._session.change(LAYOUT.insert, LAYOUT.row(run, platform=plan.environment.platform, **_origin(run)))
         self._session.change(PLANS.insert, PLANS.row(_shortened(plan)))
 
     def plan(self, run_id: RunId) -> Plan:
@@ -116,6 +116,11 @@ class RunTable(ReadableTable[Run]):
         if record is None:
             raise LookupError(record_id)
         return record
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    origin = run.origin
+    return {"repeats": origin and origin.run_id, "relation": origin and origin.relation}
 
 
 def _shortened(plan: Plan) -> Plan:

@@ -5,7 +5,7 @@ CREATE TABLE audit_events (
   sequence INTEGER NOT NULL,
   project_id TEXT,
   actor TEXT NOT NULL,
-  action TEXT NOT NULL CONSTRAINT ck_audit_events_action CHECK (action IN ('access.denied', 'artifact.created', 'artifact.downloaded', 'dataset.created', 'dataset_version.created', 'dataset_version.downloaded', 'environment.archived', 'environment.defined', 'environment.locked', 'execution.ended', 'execution.leased', 'execution.lost', 'execution.started', 'object.stored', 'policy.decided', 'policy.snapshot.materialized', 'policy.stored', 'project.archived', 'project.created', 'project.unarchived', 'project.updated', 'rbac.role_binding_deleted', 'rbac.role_binding_stored', 'run.cancel_requested', 'run.created', 'run.refused', 'run.state_changed', 'token.rejected')),
+  action TEXT NOT NULL CONSTRAINT ck_audit_events_action CHECK (action IN ('access.denied', 'approval.approved', 'approval.denied', 'approval.expired', 'approval.refused', 'approval.requested', 'approval.withdrawn', 'artifact.created', 'artifact.downloaded', 'comparison.created', 'comparison.ended', 'dataset.created', 'dataset_version.created', 'dataset_version.downloaded', 'environment.archived', 'environment.defined', 'environment.locked', 'execution.ended', 'execution.leased', 'execution.lost', 'execution.started', 'executor.registered', 'inspection.created', 'inspection.ended', 'object.stored', 'policy.decided', 'policy.snapshot.materialized', 'policy.stored', 'preflight.created', 'preflight.ended', 'project.archived', 'project.created', 'project.unarchived', 'project.updated', 'quota.stored', 'rbac.role_binding_deleted', 'rbac.role_binding_stored', 'run.cancel_requested', 'run.created', 'run.refused', 'run.retry_refused', 'run.retry_scheduled', 'run.state_changed', 'schedule.created', 'schedule.fired', 'schedule.paused', 'schedule.resumed', 'schedule.retired', 'token.rejected')),
   resource TEXT NOT NULL,
   outcome TEXT NOT NULL CONSTRAINT ck_audit_events_outcome CHECK (outcome IN ('success', 'denied')),
   record BLOB NOT NULL,
@@ -75,6 +75,18 @@ CREATE TABLE environments (
   CONSTRAINT fk_environments_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
+CREATE TABLE inspections (
+  project_id TEXT NOT NULL,
+  inspection_id TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_inspections_state CHECK (state IN ('pending', 'answered', 'failed')),
+  findings TEXT,
+  failure TEXT NOT NULL,
+  ended_at BIGINT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_inspections PRIMARY KEY (project_id, inspection_id),
+  CONSTRAINT fk_inspections_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
 CREATE TABLE lineage_edges (
   project_id TEXT NOT NULL,
   edge_id TEXT NOT NULL,
@@ -108,6 +120,19 @@ CREATE TABLE policy_snapshots (
   CONSTRAINT fk_policy_snapshots_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
+CREATE TABLE preflights (
+  project_id TEXT NOT NULL,
+  preflight_id TEXT NOT NULL,
+  inspection_id TEXT,
+  state TEXT NOT NULL CONSTRAINT ck_preflights_state CHECK (state IN ('pending', 'answered', 'failed')),
+  checks TEXT NOT NULL,
+  ready BOOLEAN,
+  ended_at BIGINT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_preflights PRIMARY KEY (project_id, preflight_id),
+  CONSTRAINT fk_preflights_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
 CREATE TABLE project_objects (
   project_id TEXT NOT NULL,
   digest TEXT NOT NULL,
@@ -127,6 +152,18 @@ CREATE TABLE role_bindings (
   CONSTRAINT pk_role_bindings PRIMARY KEY (project_id, binding_id),
   CONSTRAINT uq_role_bindings_project_id_subject_type_subject UNIQUE (project_id, subject_type, subject),
   CONSTRAINT fk_role_bindings_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE tasks (
+  task_id TEXT NOT NULL,
+  project_id TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_tasks_state CHECK (state IN ('waiting', 'leased', 'done', 'failed')),
+  attempt BIGINT NOT NULL,
+  executor TEXT NOT NULL,
+  lease_expires_at BIGINT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_tasks PRIMARY KEY (task_id),
+  CONSTRAINT fk_tasks_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
 CREATE TABLE dataset_versions (
@@ -160,7 +197,7 @@ CREATE TABLE policy_decisions (
   decision_id TEXT NOT NULL,
   snapshot_id TEXT NOT NULL,
   subject TEXT NOT NULL,
-  effect TEXT NOT NULL CONSTRAINT ck_policy_decisions_effect CHECK (effect IN ('allow', 'deny')),
+  effect TEXT NOT NULL CONSTRAINT ck_policy_decisions_effect CHECK (effect IN ('allow', 'deny', 'require_approval')),
   document TEXT NOT NULL,
   CONSTRAINT pk_policy_decisions PRIMARY KEY (project_id, decision_id),
   CONSTRAINT fk_policy_decisions_project_id_snapshot_id FOREIGN KEY(project_id, snapshot_id) REFERENCES policy_snapshots (project_id, snapshot_id),
@@ -185,6 +222,8 @@ CREATE TABLE runs (
   started_at BIGINT,
   finished_at BIGINT,
   failure TEXT,
+  repeats TEXT,
+  relation TEXT CONSTRAINT ck_runs_relation CHECK (relation IN ('retry', 'rerun', 'replay')),
   document TEXT NOT NULL,
   CONSTRAINT pk_runs PRIMARY KEY (project_id, run_id),
   CONSTRAINT ck_runs_queued_at CHECK (state <> 'queued' OR queued_at IS NOT NULL),
@@ -204,6 +243,25 @@ CREATE TABLE artifacts (
   CONSTRAINT pk_artifacts PRIMARY KEY (project_id, artifact_id),
   CONSTRAINT fk_artifacts_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
   CONSTRAINT fk_artifacts_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE comparisons (
+  project_id TEXT NOT NULL,
+  comparison_id TEXT NOT NULL,
+  left_run_id TEXT NOT NULL,
+  right_run_id TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_comparisons_state CHECK (state IN ('pending', 'answered', 'failed')),
+  inputs TEXT NOT NULL,
+  metrics TEXT NOT NULL,
+  timings TEXT NOT NULL,
+  outputs TEXT,
+  failure TEXT NOT NULL,
+  ended_at BIGINT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_comparisons PRIMARY KEY (project_id, comparison_id),
+  CONSTRAINT fk_comparisons_project_id_left_run_id FOREIGN KEY(project_id, left_run_id) REFERENCES runs (project_id, run_id),
+  CONSTRAINT fk_comparisons_project_id_right_run_id FOREIGN KEY(project_id, right_run_id) REFERENCES runs (project_id, run_id),
+  CONSTRAINT fk_comparisons_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
 CREATE TABLE executions (
@@ -297,7 +355,13 @@ CREATE INDEX ix_lineage_edges_project_id_subject_edge_id ON lineage_edges (proje
 
 CREATE INDEX ix_policies_project_id_name_policy_id ON policies (project_id, name, policy_id)
 
+CREATE INDEX ix_preflights_project_id_inspection_id_preflight_id ON preflights (project_id, inspection_id, preflight_id)
+
 CREATE INDEX ix_role_bindings_subject_type_subject_project_id ON role_bindings (subject_type, subject, project_id)
+
+CREATE INDEX ix_tasks_leased ON tasks (lease_expires_at) WHERE state = 'leased'
+
+CREATE INDEX ix_tasks_waiting ON tasks (task_id) WHERE state = 'waiting'
 
 CREATE INDEX ix_dataset_versions_project_id_dataset_id_version_id ON dataset_versions (project_id, dataset_id, version_id)
 
@@ -315,9 +379,15 @@ CREATE INDEX ix_runs_project_id_state_run_id ON runs (project_id, state, run_id)
 
 CREATE INDEX ix_runs_queue ON runs (platform, run_class, queued_at, run_id) WHERE state = 'queued'
 
+CREATE INDEX ix_runs_repeats ON runs (project_id, repeats, run_id) WHERE repeats IS NOT NULL
+
 CREATE INDEX ix_artifacts_project_id_digest_artifact_id ON artifacts (project_id, digest, artifact_id)
 
 CREATE INDEX ix_artifacts_project_id_run_id_artifact_id ON artifacts (project_id, run_id, artifact_id)
+
+CREATE INDEX ix_comparisons_project_id_left_run_id_comparison_id ON comparisons (project_id, left_run_id, comparison_id)
+
+CREATE INDEX ix_comparisons_project_id_right_run_id_comparison_id ON comparisons (project_id, right_run_id, comparison_id)
 
 CREATE INDEX ix_executions_leases ON executions (lease_expires_at) WHERE state IN ('leased', 'running')
 
@@ -389,6 +459,10 @@ CREATE TRIGGER guard_audit_head_update BEFORE UPDATE ON audit_head WHEN OLD.id <
 
 CREATE TRIGGER guard_audit_head_delete BEFORE DELETE ON audit_head BEGIN SELECT RAISE(ABORT, 'DELETE on audit_head is refused: what it would change is final'); END
 
+CREATE TRIGGER guard_comparisons_update BEFORE UPDATE ON comparisons WHEN OLD.project_id <> NEW.project_id OR OLD.comparison_id <> NEW.comparison_id OR OLD.left_run_id <> NEW.left_run_id OR OLD.document <> NEW.document OR OLD.state IN ('answered', 'failed') BEGIN SELECT RAISE(ABORT, 'UPDATE on comparisons is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_comparisons_delete BEFORE DELETE ON comparisons BEGIN SELECT RAISE(ABORT, 'DELETE on comparisons is refused: what it would change is final'); END
+
 CREATE TRIGGER guard_environments_update BEFORE UPDATE ON environments WHEN OLD.project_id <> NEW.project_id OR OLD.environment_id <> NEW.environment_id OR OLD.name <> NEW.name OR OLD.version <> NEW.version OR OLD.document <> NEW.document BEGIN SELECT RAISE(ABORT, 'UPDATE on environments is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_environments_delete BEFORE DELETE ON environments BEGIN SELECT RAISE(ABORT, 'DELETE on environments is refused: what it would change is final'); END
@@ -397,6 +471,14 @@ CREATE TRIGGER guard_executions_update BEFORE UPDATE ON executions WHEN OLD.exec
 
 CREATE TRIGGER guard_executions_delete BEFORE DELETE ON executions BEGIN SELECT RAISE(ABORT, 'DELETE on executions is refused: what it would change is final'); END
 
+CREATE TRIGGER guard_inspections_update BEFORE UPDATE ON inspections WHEN OLD.project_id <> NEW.project_id OR OLD.inspection_id <> NEW.inspection_id OR OLD.document <> NEW.document OR OLD.state IN ('answered', 'failed') BEGIN SELECT RAISE(ABORT, 'UPDATE on inspections is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_inspections_delete BEFORE DELETE ON inspections BEGIN SELECT RAISE(ABORT, 'DELETE on inspections is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_preflights_update BEFORE UPDATE ON preflights WHEN OLD.project_id <> NEW.project_id OR OLD.preflight_id <> NEW.preflight_id OR OLD.inspection_id <> NEW.inspection_id OR OLD.document <> NEW.document OR OLD.state IN ('answered', 'failed') BEGIN SELECT RAISE(ABORT, 'UPDATE on preflights is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_preflights_delete BEFORE DELETE ON preflights BEGIN SELECT RAISE(ABORT, 'DELETE on preflights is refused: what it would change is final'); END
+
 CREATE TRIGGER guard_projects_update BEFORE UPDATE ON projects WHEN OLD.project_id <> NEW.project_id OR OLD.name <> NEW.name OR OLD.document <> NEW.document BEGIN SELECT RAISE(ABORT, 'UPDATE on projects is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_projects_delete BEFORE DELETE ON projects BEGIN SELECT RAISE(ABORT, 'DELETE on projects is refused: what it would change is final'); END
@@ -404,3 +486,7 @@ CREATE TRIGGER guard_projects_delete BEFORE DELETE ON projects BEGIN SELECT RAIS
 CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs WHEN OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded') BEGIN SELECT RAISE(ABORT, 'UPDATE on runs is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_runs_delete BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'DELETE on runs is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_tasks_update BEFORE UPDATE ON tasks WHEN OLD.task_id <> NEW.task_id OR OLD.project_id <> NEW.project_id OR OLD.document <> NEW.document OR OLD.state IN ('done', 'failed') BEGIN SELECT RAISE(ABORT, 'UPDATE on tasks is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_tasks_delete BEFORE DELETE ON tasks BEGIN SELECT RAISE(ABORT, 'DELETE on tasks is refused: what it would change is final'); END
