@@ -14,11 +14,14 @@ from typing import Any
 import msgspec
 
 from animus_contracts import API_PREFIX
-from animus_contracts.artifacts import Artifact, Metric
+from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.audit import AuditEvent
+from animus_contracts.comparisons import Comparison, CreateComparison, ReplayRun
 from animus_contracts.datasets import CreateDataset, CreateDatasetVersion, Dataset, DatasetVersion, StoredObject
 from animus_contracts.environments import DefineEnvironment, Environment, EnvironmentLock, LockEnvironment
 from animus_contracts.executions import (
+    Cancellations,
+    CancellationsRequest,
     EndExecution,
     EventsAccepted,
     ExecutionEnded,
@@ -30,10 +33,14 @@ from animus_contracts.executions import (
     RunCredentials,
     StartExecution,
 )
+from animus_contracts.executors import Executor
 from animus_contracts.explanations import Explanation
+from animus_contracts.inspections import CreateInspection, Inspection
 from animus_contracts.lineage import LineageGraph
 from animus_contracts.pages import (
+    ArtifactFindQuery,
     AuditListQuery,
+    ComparisonListQuery,
     EventsQuery,
     LineageQuery,
     ListQuery,
@@ -42,6 +49,7 @@ from animus_contracts.pages import (
     RunListQuery,
 )
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot, PutPolicy
+from animus_contracts.preflights import Preflight
 from animus_contracts.projects import (
     CreateProject,
     Identity,
@@ -51,7 +59,10 @@ from animus_contracts.projects import (
     RoleBinding,
     UpdateProject,
 )
+from animus_contracts.queues import Waiting
+from animus_contracts.quotas import ProjectQuota, PutQuota, Quota
 from animus_contracts.runs import CancelRun, Run, SubmitRun
+from animus_contracts.tasks import EndTask, LeaseTask, TaskEnded, TaskLeaseReply
 
 
 class Caller(StrEnum):
@@ -78,6 +89,7 @@ class Permission(StrEnum):
     POLICY_WRITE = "policy:write"
     PROJECT_ADMINISTER = "project:administer"
     PROJECT_READ = "project:read"
+    RUN_APPROVE = "run:approve"
     RUN_CANCEL = "run:cancel"
     RUN_READ = "run:read"
     RUN_SUBMIT = "run:submit"
@@ -236,6 +248,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
           PolicySnapshot, permission=may.POLICY_READ),
     _read("policy_decisions.read", P + "/policy-decisions/{decision}", "Read a policy decision", PolicyDecision,
           permission=may.POLICY_READ),
+    # quotas and executors
+    _create("quotas.put", P + "/quota", "Set the project's quota", PutQuota, Quota, platform_admin=True,
+            permission=may.PROJECT_ADMINISTER, writes_archived=True),
+    _read("quotas.read", P + "/quota", "Read the project's quota and what it uses", ProjectQuota,
+          permission=may.PROJECT_READ),
+    _read("executors.list", "/executors", "List the executors, by name", Page[Executor], query=ListQuery,
+          platform_admin=True),
     # runs
     _create("runs.submit", P + "/runs", "Submit a run", SubmitRun, Run, permission=may.RUN_SUBMIT),
     _read("runs.list", P + "/runs", "List runs, newest first", Page[Run], query=RunListQuery,
@@ -243,6 +262,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _read("runs.read", R, "Read a run", Run, permission=may.RUN_READ),
     _create("runs.cancel", R + ":cancel", "Ask for a run to be stopped", CancelRun, Run, status=200,
             permission=may.RUN_CANCEL),
+    _create("runs.rerun", R + ":rerun", "Submit the same inputs again, under today's policies", None, Run,
+            permission=may.RUN_SUBMIT),
+    _create("runs.replay", R + ":replay", "Execute the stored plan again, and compare what comes out", ReplayRun, Run,
+            permission=may.RUN_SUBMIT),
+    _read("runs.waiting", R + "/waiting", "Why a run waits", Waiting, permission=may.RUN_READ),
     _read("runs.explain", R + "/explanation", "The complete story of a run", Explanation, permission=may.RUN_READ),
     _read("runs.events", R + "/events", "Follow a run live", None, query=EventsQuery, produces=Body.EVENTS,
           permission=may.RUN_READ),
@@ -252,8 +276,25 @@ ENDPOINTS: tuple[Endpoint, ...] = (
           permission=may.RUN_READ),
     _read("artifacts.list", R + "/artifacts", "List a run's artifacts", Page[Artifact], query=ListQuery,
           permission=may.ARTIFACT_READ),
+    _read("artifacts.find", P + "/artifacts", "Find artifacts by the digest of their bytes, with their runs",
+          Page[MadeArtifact], query=ArtifactFindQuery, permission=may.ARTIFACT_READ),
     _read("artifacts.download", R + "/artifacts/{artifact}/content", "Download an artifact", None,
           produces=Body.BYTES, permission=may.ARTIFACT_READ),
+    # checks and comparisons
+    _create("inspections.create", P + "/inspections", "Look at a notebook in a repository", CreateInspection,
+            Inspection, permission=may.RUN_SUBMIT),
+    _read("inspections.read", P + "/inspections/{inspection}", "Read what was found in a notebook", Inspection,
+          permission=may.RUN_READ),
+    _create("preflights.create", P + "/preflights", "Check a submission without submitting it", SubmitRun, Preflight,
+            permission=may.RUN_SUBMIT),
+    _read("preflights.read", P + "/preflights/{preflight}", "Read the checks of a submission", Preflight,
+          permission=may.RUN_READ),
+    _create("comparisons.create", P + "/comparisons", "Compare two runs", CreateComparison, Comparison,
+            permission=may.RUN_SUBMIT),
+    _read("comparisons.read", P + "/comparisons/{comparison}", "Read a comparison", Comparison,
+          permission=may.RUN_READ),
+    _read("comparisons.list", P + "/comparisons", "List comparisons, newest first", Page[Comparison],
+          query=ComparisonListQuery, permission=may.RUN_READ),
     # lineage and audit
     _read("lineage.read", P + "/lineage", "The graph around an entity", LineageGraph, query=LineageQuery,
           permission=may.RUN_READ),
@@ -263,12 +304,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
           Page[AuditEvent], query=ListQuery, platform_admin=True),
     # the data plane
     _executor("executions.lease", "/leases", "Take the next run, waiting for one", LeaseRequest, LeaseReply),
+    _executor("executions.cancellations", "/leases:cancellations", "Wait for attempts to be stopped",
+              CancellationsRequest, Cancellations),
     _executor("executions.start", X + ":start", "Start an attempt and get its run token", StartExecution,
               RunCredentials),
     _executor("executions.heartbeat", X + ":heartbeat", "Renew a lease", Heartbeat, HeartbeatReply),
     _executor("executions.end", X + ":end", "End an attempt with a verdict", EndExecution, ExecutionEnded),
     _executor("executions.report", X + "/events", "Report what happens inside a run", ReportEvents, EventsAccepted,
               caller=Caller.RUN),
+    _executor("tasks.lease", "/tasks:lease", "Take the next task, waiting for one", LeaseTask, TaskLeaseReply),
+    _read("tasks.object", "/tasks/{task}/objects/{digest}", "Fetch bytes of a run that the task compares", None,
+          produces=Body.BYTES, caller=Caller.EXECUTOR),
+    _executor("tasks.end", "/tasks/{task}:end", "Tell what came of a task", EndTask, TaskEnded),
     _read("executions.input", X + "/inputs/{digest}", "Fetch one file of a bound dataset version", None,
           produces=Body.BYTES, caller=Caller.RUN),
     Endpoint(operation="executions.put_object", method="PUT", path=X + "/objects/{digest}", status=201,

@@ -22,11 +22,13 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         path: Where, as a JSONPath from the request's root (``$.parameters.depth``).
         code: Stable name of the rule that failed.
         message: What was expected and what was found.
+        remedy: How to mend it, where that is more than the message says.
     """
 
     path: str
     code: str
     message: str
+    remedy: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,6 +59,8 @@ class Code(msgspec.Struct, frozen=True):
 
 
 CODES: dict[str, Code] = {
+    "approval_not_pending": Code(409, "The approval was decided, withdrawn or has expired"),
+    "approval_requires_second_person": Code(403, "Who submitted a run cannot approve it"),
     "artifact_hash_mismatch": Code(422, "The bytes do not have the declared digest"),
     "artifact_not_found": Code(404, "The artifact does not exist in the project"),
     "body_too_deep": Code(400, "The request body is nested too deeply"),
@@ -88,10 +92,13 @@ CODES: dict[str, Code] = {
     "policy_denied": Code(403, "A policy refuses this run"),
     "precondition_failed": Code(412, "The resource changed since you read it"),
     "precondition_required": Code(428, "The If-Match header is required"),
+    "priority_limit_exceeded": Code(400, "The project's quota does not allow this priority"),
     "project_archived": Code(409, "The project is archived and read-only"),
     "project_name_exists": Code(409, "A project of this name exists"),
+    "replay_input_unavailable": Code(409, "What the run was made from is not there any more"),
     "resource_limit_exceeded": Code(400, "The requested resources exceed the environment's limits"),
     "run_terminal": Code(409, "The run has ended"),
+    "schedule_name_exists": Code(409, "A schedule of this name exists in the project"),
     "secret_in_parameters": Code(400, "A parameter looks like a credential"),
     "service_unavailable": Code(503, "The service cannot answer now", retryable=True),
     "stale_epoch": Code(409, "The lease was lost to a newer attempt"),
