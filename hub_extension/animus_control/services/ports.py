@@ -18,9 +18,11 @@ from animus_contracts.policies import PolicyDecision, PolicySnapshot
 from animus_contracts.preflights import Preflight
 from animus_control.services.repositories import (
     Answers,
+    Approvals,
     AuditLog,
     Environments,
     Executions,
+    Firings,
     IdempotencyKeys,
     Lineage,
     Metrics,
@@ -32,6 +34,7 @@ from animus_control.services.repositories import (
     RoleBindings,
     RunEvents,
     Runs,
+    Schedules,
     Tasks,
     Tokens,
 )
@@ -52,6 +55,9 @@ class UnitOfWork(Protocol):
     policy_snapshots: Records[PolicySnapshot]
     policy_decisions: Records[PolicyDecision]
     runs: Runs
+    approvals: Approvals
+    schedules: Schedules
+    firings: Firings
     executions: Executions
     artifacts: Records[Artifact]
     metrics: Metrics
@@ -75,7 +81,10 @@ class Database(Protocol):
     """Runs units of work. Durable before the answer, always."""
 
     def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
-        """Queue work for the writer, which commits several pieces together, each in a savepoint of its own."""
+        """Queue work for the writer, which commits several pieces together, each as a whole or not at all.
+
+        Work may be done more than once, of which one time counts: it changes nothing but its unit of work.
+        """
 
     def read(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run work that only reads, on this thread, in one consistent snapshot."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from animus_contracts.audit import AuditEvent, AuditRecord, chain_hash
 from animus_contracts.digests import canonical
@@ -23,11 +23,12 @@ from animus_control.storage.cursors import decode_number, page_of
 from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import audit_events, audit_head
+from animus_control.storage.transaction import Transaction
 
 _READ_HEAD = select(audit_head.c.sequence, audit_head.c.hash)
-_LOCK_HEAD = _READ_HEAD.with_for_update()
+_LOCK_HEAD = Prepared(_READ_HEAD.with_for_update())
 _APPEND = adding(audit_events)
-_MOVE_HEAD = (
+_MOVE_HEAD = Prepared(
     update(audit_head)
     .where(audit_head.c.sequence == bindparam("old_sequence"), audit_head.c.hash == bindparam("old_hash"))
     .values(sequence=bindparam("new_sequence"), hash=bindparam("new_hash"))
@@ -47,12 +48,14 @@ class Chain:
     """The end of the log while one transaction writes; what is not kept by :meth:`extend` has never been.
 
     Args:
-        connection: Connection of the transaction; it holds the head's lock until the transaction ends.
+        transaction: The transaction; it holds the head's lock until it ends.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        row = connection.execute(_LOCK_HEAD).one()
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        lock = _LOCK_HEAD.on(transaction.dialect)
+        transaction.cursor.execute(lock.sql)
+        (row,) = lock.rows(transaction.cursor.fetchall())
         self._stored = self._end = (row.sequence, row.hash)
 
     def extend(self, session: Session, records: list[tuple[AuditRecord, bytes]]) -> None:
@@ -62,7 +65,7 @@ class Chain:
         for record, content in records:
             sequence, previous, head = sequence + 1, head, chain_hash(head, content)
             rows.append(_row(record, content) | {"sequence": sequence, "previous_hash": previous, "hash": head})
-        session.change_many(_APPEND, rows)
+        session.add_many(_APPEND, rows)
         self._end = (sequence, head)
 
     def close(self) -> None:
@@ -74,16 +77,16 @@ class Chain:
         if self._end == self._stored:
             return
         (old_sequence, old_hash), (new_sequence, new_hash) = self._stored, self._end
-        moved = self._connection.execute(
-            _MOVE_HEAD,
-            {
-                "old_sequence": old_sequence,
-                "old_hash": old_hash,
-                "new_sequence": new_sequence,
-                "new_hash": new_hash,
-            },
-        )
-        if moved.rowcount != 1:
+        values = {
+            "old_sequence": old_sequence,
+            "old_hash": old_hash,
+            "new_sequence": new_sequence,
+            "new_hash": new_hash,
+        }
+        move, cursor = _MOVE_HEAD.on(self._transaction.dialect), self._transaction.cursor
+        self._transaction.answers.change(move.table)
+        cursor.execute(move.sql, move.bind(values))
+        if cursor.rowcount != 1:
             raise AuditForkedError(f"the audit log no longer ends at {old_sequence}")
 
 

@@ -14,8 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from animus_control.services.ports import UnitOfWork
+from animus_control.storage.answers import Answers
 from animus_control.storage.failures import translate
 from animus_control.storage.notifications import Notifications
+from animus_control.storage.session import Session
+from animus_control.storage.transaction import Transaction
 from animus_control.storage.unit_of_work import StoredUnitOfWork
 from animus_control.storage.writer import Writer
 
@@ -38,7 +41,7 @@ class StoredDatabase:
         self._writer = Writer(writer, announce=self._notifications.announce, notify=self._notifications.deliver)
 
     def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
-        """Queue work for the writer, which commits several pieces together, each in a savepoint of its own."""
+        """Queue work for the writer; see :class:`animus_control.services.ports.Database`."""
         return self._writer.submit(work)
 
     def read(self, work: Callable[[UnitOfWork], T]) -> T:
@@ -51,7 +54,8 @@ class StoredDatabase:
         _, reader = self._engines
         try:
             with reader.begin() as connection:
-                return work(StoredUnitOfWork(connection, writable=False))
+                session = Session(Transaction(connection, Answers()), writable=False)
+                return work(StoredUnitOfWork(session))
         except (DBAPIError, PoolTimeoutError) as error:
             raise translate(error) from error
 

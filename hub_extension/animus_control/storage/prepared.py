@@ -10,11 +10,11 @@ list of unknown length) cannot be prepared.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Delete, Dialect, Insert, Select, Table, Update, bindparam, insert
-from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Statement = Select[Any] | Insert | Update | Delete
@@ -26,19 +26,21 @@ class Prepared:
 
     Args:
         statement: The statement; every value it needs is a ``bindparam`` or a constant.
+        key: For a query that finds at most the row with one primary key: the names of the values that make it.
     """
 
-    __slots__ = ("_compiled", "statement")
+    __slots__ = ("_compiled", "key", "statement")
 
-    def __init__(self, statement: Statement) -> None:
+    def __init__(self, statement: Statement, *, key: tuple[str, ...] = ()) -> None:
         self.statement = statement
+        self.key = key
         self._compiled: dict[str, Compiled] = {}
 
     def on(self, dialect: Dialect) -> Compiled:
         """Return the statement as the dialect speaks it."""
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
-            compiled = self._compiled[dialect.name] = Compiled(self.statement, dialect)
+            compiled = self._compiled[dialect.name] = Compiled(self.statement, dialect, self.key)
         return compiled
 
 
@@ -47,7 +49,8 @@ def adding(table: Table, *left_out: str) -> Prepared:
     values: dict[str, Any] = {
         column.name: bindparam(column.name) for column in table.columns if column.name not in left_out
     }
-    return Prepared(insert(table).values(values).inline())
+    key = tuple(column.name for column in table.primary_key if column.name not in left_out)
+    return Prepared(insert(table).values(values).inline(), key=key)
 
 
 class Compiled:
@@ -56,19 +59,29 @@ class Compiled:
     Args:
         statement: The statement.
         dialect: Who will execute it.
+        key: See :class:`Prepared`.
+
+    Attributes:
+        sql: The statement.
+        adds: Whether it only adds a row.
+        table: The one table it reads or changes; empty for a query of several.
+        key: See :class:`Prepared`.
 
     Raises:
         TypeError: If its SQL depends on its values.
     """
 
-    __slots__ = ("_binds", "_positional", "_readers", "_row", "sql", "table")
+    __slots__ = ("_binds", "_positional", "_readers", "_row", "adds", "key", "sql", "table")
 
-    def __init__(self, statement: Statement, dialect: Dialect) -> None:
+    def __init__(self, statement: Statement, dialect: Dialect, key: tuple[str, ...] = ()) -> None:
         compiled = statement.compile(dialect=dialect)
         if not isinstance(compiled, SQLCompiler) or "POSTCOMPILE" in compiled.string:
             raise TypeError(f"cannot be prepared: {compiled}")
         self.sql = compiled.string
-        self.table = "" if isinstance(statement, Select) else statement.table.description
+        self.adds = isinstance(statement, Insert)
+        self.key = key
+        tables = {found.name for found in visitors.iterate(statement) if isinstance(found, Table)}
+        self.table = tables.pop() if len(tables) == 1 else ""
         self._positional = compiled.positional
         names = compiled.positiontup if compiled.positional else compiled.binds
         self._binds = [(name, *_bound(compiled, name, dialect)) for name in names or ()]
@@ -88,12 +101,12 @@ class Compiled:
             bound.append(value if write is None else write(value))
         return bound if self._positional else dict(zip([name for name, _, _ in self._binds], bound, strict=True))
 
-    def rows(self, cursor: DBAPICursor) -> list[Any]:
-        """Read what the cursor found."""
+    def rows(self, found: Iterable[Sequence[Any]]) -> list[Any]:
+        """Read what a cursor has found."""
         row, readers = self._row, self._readers
         return [
             row(*[value if read is None else read(value) for value, read in zip(values, readers, strict=True)])
-            for values in cursor.fetchall()
+            for values in found
         ]
 
 

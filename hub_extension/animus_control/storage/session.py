@@ -8,24 +8,28 @@ fact outside :data:`UNAUDITED` without an audit record is refused as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Select
 from sqlalchemy.exc import DBAPIError
 
-from animus_control.storage.failures import DRIVER_ERRORS, ends_transaction, translate
-from animus_control.storage.prepared import Prepared
+from animus_control.storage.failures import DRIVER_ERRORS
+from animus_control.storage.prepared import Compiled, Prepared
+from animus_control.storage.transaction import Transaction, Waiting
 
 UNAUDITED: Mapping[str, str] = {
     "audit_head.checked_at": "a health check's trace; the head's place in the chain has no such exception",
     "end_events": "the number of a message; the end itself changes the run, which is audited",
     "executions": "leases are renewed every few seconds; each change of the run's state is audited",
+    "executors.last_seen": "every few seconds; what an executor says of itself is audited when it changes",
     "idempotency_keys": "a copy of an answer; what the answer tells of is audited",
     "metrics": "measurements of user code, many per second; the run they belong to is audited",
     "outbox": "a copy of an audited change on its way out",
+    "project_usage": "the sum of what ended runs used; each end is audited, and the sum follows from them",
     "project_objects": "a note that bytes arrived; who makes a version or an artifact of them is audited",
     "run_events": "the live story; every change of state in it is audited itself",
+    "runs.held_until": "a backoff that was fixed when the run was created is over",
     "runs.progress": "comes with every cell and decides nothing",
     "tasks": "leases come and go; what was asked for and what was answered is audited with the record it is for",
     "tokens": "made, renewed and ended together with an execution; a refused one is audited",
@@ -45,30 +49,53 @@ class Session:
     """The statements of one piece of work.
 
     Args:
-        connection: Open connection inside a transaction.
+        transaction: The transaction it is part of.
         writable: Whether the work may change anything.
+        exact: Whether every row is written at once; otherwise rows that are added may wait.
     """
 
-    __slots__ = ("_connection", "_cursor", "_dialect", "_failure", "audited", "changed", "writable")
+    __slots__ = (
+        "_added",
+        "_exact",
+        "_failure",
+        "_marked",
+        "_transaction",
+        "audited",
+        "changed",
+        "trusting",
+        "writable",
+    )
 
-    def __init__(self, connection: Connection, *, writable: bool) -> None:
-        self._connection = connection
-        self._cursor = connection.connection.cursor()
-        self._dialect = connection.dialect
+    def __init__(self, transaction: Transaction, *, writable: bool, exact: bool = False) -> None:
+        self._transaction = transaction
+        self._exact = exact
+        self._added = Waiting()
+        self._marked = False
         self._failure: Exception | None = None
         self.writable = writable
+        self.trusting = False
         self.changed: set[str] = set()
         self.audited = False
 
-    def all(self, query: Prepared, values: Mapping[str, Any]) -> list[Any]:
+    def all(self, query: Prepared, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return all rows of a query."""
-        compiled = query.on(self._dialect)
+        transaction = self._transaction
+        compiled = query.on(transaction.dialect)
         bound = compiled.bind(values)
+        known = transaction.answers.get(compiled, bound)
+        if known is not None:
+            return known
+        transaction.prepare(compiled, values)
+        if self._added.concern(compiled, values):
+            self._write_out()
         try:
-            self._cursor.execute(compiled.sql, bound)
-            return compiled.rows(self._cursor)
+            transaction.cursor.execute(compiled.sql, bound)
+            found = transaction.cursor.fetchall()
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
+        rows = compiled.rows(found)
+        transaction.answers.put(compiled, bound, rows, characters=_characters(found))
+        return rows
 
     def first(self, query: Prepared, values: Mapping[str, Any]) -> Any | None:
         """Return the first row of a query."""
@@ -76,8 +103,10 @@ class Session:
 
     def search(self, query: Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """Return all rows of a query whose SQL depends on its values."""
+        self._transaction.write_out()
+        self._write_out()
         try:
-            return self._connection.execute(query, values).all()
+            return self._transaction.connection.execute(query, values).all()
         except DBAPIError as error:
             raise self._failed(error.orig) from error
 
@@ -89,18 +118,24 @@ class Session:
             values: Its values.
             fact: What is changed; the table when empty.
         """
-        return self._change(statement, values, fact, self._cursor.execute)
+        compiled = self._changing(statement)
+        if compiled.adds:
+            return self._add(compiled, (values,))
+        self._mark()
+        cursor = self._transaction.cursor
+        try:
+            cursor.execute(compiled.sql, compiled.bind(values))
+        except DRIVER_ERRORS as error:
+            raise self._failed(error) from error
+        if cursor.rowcount:
+            self.changed.add(fact or compiled.table)
+        count: int = cursor.rowcount
+        return count
 
-    def change_many(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Execute a change once for each of any number of rows."""
-        if len(rows) == 1:  # what drivers do for many costs twice as much for one
-            return self.change(statement, rows[0])
-        return self._change(statement, rows, "", self._cursor.executemany) if rows else 0
-
-    @property
-    def lost_transaction(self) -> bool:
-        """Whether the database has given up the whole transaction, not just a statement."""
-        return self._failure is not None and ends_transaction(self._failure)
+    def add_many(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add any number of rows."""
+        if rows:
+            self._add(self._changing(statement), rows)
 
     def verify(self) -> None:
         """Raise when the work must not be committed.
@@ -110,25 +145,67 @@ class Session:
             Exception: The database's failure, if the work has swallowed it; the database may have undone more than
                 the one statement.
         """
-        if self._failure is not None:
-            raise self._failure
+        failure = self._failure or self._transaction.failure
+        if failure is not None:
+            raise failure
         unaudited = self.changed.difference(UNAUDITED)
         if unaudited and not self.audited:
             raise UnauditedChangeError(f"changed without an audit record: {', '.join(sorted(unaudited))}")
 
-    def _change(self, statement: Prepared, values: Any, fact: str, execute: Callable[[str, Any], object]) -> int:
+    def keep(self) -> None:
+        """End the work: what it did is part of the transaction."""
+        if self._marked:
+            self._transaction.cursor.execute("RELEASE piece")
+        self._transaction.keep(self._added)
+
+    def undo(self) -> None:
+        """End the work: nothing that it did has been."""
+        if self._marked:
+            self._transaction.cursor.execute("ROLLBACK TO piece")
+            self._transaction.cursor.execute("RELEASE piece")
+            self._transaction.answers.clear()
+
+    def _changing(self, statement: Prepared) -> Compiled:
         if not self.writable:
             raise ReadOnlyError("this piece of work may only read")
-        compiled = statement.on(self._dialect)
-        bound = compiled.bind(values) if isinstance(values, Mapping) else [compiled.bind(row) for row in values]
+        compiled = statement.on(self._transaction.dialect)
+        self._transaction.answers.change(compiled.table)
+        return compiled
+
+    def _add(self, adding: Compiled, rows: Sequence[Mapping[str, Any]]) -> int:
+        for values in rows:
+            self._added.add(adding, values)
+        if self._exact:
+            self._write_out()
+        else:
+            self.trusting = True
+        self.changed.add(adding.table)
+        return len(rows)
+
+    def _mark(self) -> None:
+        """Be able to undo this work alone, and have everything written that came before."""
+        if not self._marked:
+            self._transaction.write_out()
+            self._transaction.cursor.execute("SAVEPOINT piece")
+            self._marked = True
+        self._write_out()
+
+    def _write_out(self) -> None:
+        if not self._added:
+            return
+        if not self._marked:
+            self._mark()
+            return
         try:
-            execute(compiled.sql, bound)
+            with self._transaction.together():
+                self._added.write(self._transaction.cursor)
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
-        if self._cursor.rowcount:
-            self.changed.add(fact or compiled.table)
-        return self._cursor.rowcount
 
     def _failed(self, error: BaseException | None) -> Exception:
-        self._failure = translate(error)
+        self._failure = self._transaction.failed(error)
         return self._failure
+
+
+def _characters(found: Iterable[Sequence[Any]]) -> int:
+    return sum(len(value) for row in found for value in row if isinstance(value, str | bytes))

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from animus_contracts.artifacts import Artifact
 from animus_contracts.comparisons import Comparison
 from animus_contracts.datasets import Dataset, DatasetVersion
@@ -19,6 +17,7 @@ from animus_control.services import repositories
 from animus_control.storage.audit_log import BufferedAuditLog, Chain
 from animus_control.storage.outbox import StoredOutbox
 from animus_control.storage.repositories.answers import COMPARISONS, INSPECTIONS, PREFLIGHTS, AnswerTable
+from animus_control.storage.repositories.approvals import ApprovalTable
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS
 from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS, EnvironmentTable
 from animus_control.storage.repositories.executions import ExecutionTable
@@ -32,6 +31,7 @@ from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.repositories.role_bindings import RoleBindingTable
 from animus_control.storage.repositories.run_events import RunEventTable
 from animus_control.storage.repositories.runs import RunTable
+from animus_control.storage.repositories.schedules import FiringTable, ScheduleTable
 from animus_control.storage.repositories.tasks import TaskTable
 from animus_control.storage.repositories.tokens import TokenTable
 from animus_control.storage.session import Session
@@ -44,12 +44,11 @@ class StoredUnitOfWork:
     """The repositories of one piece of work.
 
     Args:
-        connection: Connection inside a transaction.
-        writable: Whether the work may change anything.
+        session: Its statements.
     """
 
-    def __init__(self, connection: Connection, *, writable: bool) -> None:
-        self._session = session = Session(connection, writable=writable)
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self.notified: set[str] = set()
         self._audit = BufferedAuditLog(session)
         self.audit: repositories.AuditLog = self._audit
@@ -63,6 +62,9 @@ class StoredUnitOfWork:
         self.policy_snapshots: repositories.Records[PolicySnapshot] = RecordTable(session, POLICY_SNAPSHOTS)
         self.policy_decisions: repositories.Records[PolicyDecision] = RecordTable(session, POLICY_DECISIONS)
         self.runs: repositories.Runs = RunTable(session)
+        self.approvals: repositories.Approvals = ApprovalTable(session)
+        self.schedules: repositories.Schedules = ScheduleTable(session)
+        self.firings: repositories.Firings = FiringTable(session)
         self.executions: repositories.Executions = ExecutionTable(session)
         self.artifacts: repositories.Records[Artifact] = RecordTable(session, ARTIFACTS)
         self.metrics: repositories.Metrics = MetricTable(session)
@@ -84,11 +86,6 @@ class StoredUnitOfWork:
     def touch(self, now: datetime) -> None:
         """Write without changing anything that counts, to see that the database takes a write."""
         self._audit.touch(now)
-
-    @property
-    def lost_transaction(self) -> bool:
-        """Whether the database has given up the whole transaction."""
-        return self._session.lost_transaction
 
     def finish(self, chain: Chain) -> None:
         """Chain what was audited and see that nothing unaudited changed.

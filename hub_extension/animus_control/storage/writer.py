@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One thread writes. It takes all work that has arrived, gives each piece a savepoint, and commits once.
+"""One thread writes. It takes all work that has arrived, does it piece by piece, and commits once.
 
 A piece that fails is rolled back alone and the others do not notice. When the transaction itself is lost, nobody in it
-is told of success. Nobody is answered before the commit has returned.
+is told of success. Nobody is answered before the commit has returned. A piece may be done more than once, of which one
+time counts (see :mod:`animus_control.storage.transaction`), so it changes nothing but its unit of work.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from sqlalchemy.exc import DBAPIError
 
 from animus_control.domain.errors import AnimusError
 from animus_control.failpoints import failpoint
+from animus_control.storage.answers import Answers
 from animus_control.storage.audit_log import Chain
 from animus_control.storage.failures import DRIVER_ERRORS, translate
+from animus_control.storage.session import Session
+from animus_control.storage.transaction import MisplacedTrustError, Transaction
 from animus_control.storage.unit_of_work import StoredUnitOfWork
 
 T = TypeVar("T")
@@ -60,6 +64,7 @@ class Writer:
         self._engine = engine
         self._announce = announce
         self._notify = notify
+        self._answers = Answers()
         self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -115,36 +120,53 @@ class Writer:
         self._notify(channels)
 
     def _commit(self, pieces: list[_Piece]) -> set[str]:
-        channels: set[str] = set()
         failpoint("before_tx")
-        with self._engine.begin() as connection:
-            chain = Chain(connection)
-            for piece in pieces:
-                channels |= _perform(piece, connection, chain)
-            chain.close()
-            self._announce(connection, channels)
-            failpoint("after_flush")
+        try:
+            channels = self._attempt(pieces, exact=False)
+        except MisplacedTrustError:
+            channels = self._attempt(pieces, exact=True)
         failpoint("after_commit_before_reply")
         return channels
 
+    def _attempt(self, pieces: list[_Piece], *, exact: bool) -> set[str]:
+        channels: set[str] = set()
+        try:
+            with self._engine.begin() as connection:
+                self._answers.begin(connection)
+                transaction = Transaction(connection, self._answers)
+                chain = Chain(transaction)
+                for piece in pieces:
+                    channels |= _perform(piece, transaction, chain, exact=exact)
+                transaction.write_out()
+                chain.close()
+                self._announce(connection, channels)
+                failpoint("after_flush")
+        except Exception:
+            self._answers.clear()
+            raise
+        return channels
 
-def _perform(piece: _Piece, connection: Connection, chain: Chain) -> set[str]:
-    """Do one piece of work in a savepoint and return whom to wake."""
-    cursor = connection.connection.cursor()
-    cursor.execute("SAVEPOINT piece")
-    uow = StoredUnitOfWork(connection, writable=True)
+
+def _perform(piece: _Piece, transaction: Transaction, chain: Chain, *, exact: bool) -> set[str]:
+    """Do one piece of work and return whom to wake.
+
+    A piece that fails after rows of it have been waiting is done again exactly: perhaps one of them would have been
+    refused before it came to that.
+    """
+    session = Session(transaction, writable=True, exact=exact)
+    uow = StoredUnitOfWork(session)
+    piece.error = None
     try:
         piece.result = piece.work(uow)
         failpoint("in_piece")
         uow.finish(chain)
     except Exception as error:  # it is the caller's, who gets it through the future
+        if transaction.failure is not None:
+            raise transaction.failure from error
+        session.undo()
+        if session.trusting:
+            return _perform(piece, transaction, chain, exact=True)
         piece.error = error
-        if uow.lost_transaction:
-            connection.invalidate()  # the next transaction starts on a connection that knows nothing of this
-            raise
-        cursor.execute("ROLLBACK TO piece")
         return set()
-    finally:
-        if not uow.lost_transaction:
-            cursor.execute("RELEASE piece")
+    session.keep()
     return uow.notified

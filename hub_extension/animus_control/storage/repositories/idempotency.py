@@ -17,7 +17,8 @@ _ADD = adding(table)
 _FIND = Prepared(
     select(table.c.fingerprint, table.c.status, table.c.body, table.c.location).where(
         table.c.scope == bindparam("in_scope"), table.c.key == bindparam("of_key")
-    )
+    ),
+    key=("in_scope", "of_key"),
 )
 _PRUNE = Prepared(delete(table).where(table.c.expires_at < bindparam("now")))
 

@@ -35,7 +35,7 @@ class LineageTable:
 
     def add(self, edges: Sequence[LineageEdge]) -> None:
         """Store new edges."""
-        self._session.change_many(LAYOUT.insert, [LAYOUT.row(edge) for edge in edges])
+        self._session.add_many(LAYOUT.insert, [LAYOUT.row(edge) for edge in edges])
 
     def touching(self, project_id: ProjectId, nodes: Sequence[str], *, limit: int) -> list[LineageEdge]:
         """Return at most ``limit`` edges that have one of the nodes at either end, oldest first."""

@@ -43,7 +43,7 @@ class MetricTable:
             {"project_id": project_id, "run_id": metric.run_id, "sequence": metric.sequence, "document": metric}
             for metric in metrics
         ]
-        self._session.change_many(_ADD, rows)
+        self._session.add_many(_ADD, rows)
 
     def page(self, project_id: ProjectId, run_id: RunId, *, limit: int, cursor: str | None) -> Page[Metric]:
         """Return a page, oldest first.
