@@ -9,6 +9,12 @@ from animus_contracts.runs import FailureReason, Limitation, RunState
 
 ACTIONS: dict[Action, str] = {
     Action.ACCESS_DENIED: "A caller was refused: wrong role, token ceiling too low, or not an administrator.",
+    Action.APPROVAL_APPROVED: "Another person approved a run; the policies were asked again and it was queued.",
+    Action.APPROVAL_DENIED: "Somebody approved a run, but the policies still refuse it; it keeps waiting.",
+    Action.APPROVAL_EXPIRED: "Nobody decided an approval in time; the run was canceled.",
+    Action.APPROVAL_REFUSED: "Another person refused a run; it was canceled.",
+    Action.APPROVAL_REQUESTED: "A run was admitted that waits for another person's approval.",
+    Action.APPROVAL_WITHDRAWN: "A run was canceled while it waited for an approval.",
     Action.ARTIFACT_CREATED: "An artifact became visible with the end of its run.",
     Action.ARTIFACT_DOWNLOADED: "Somebody downloaded an artifact.",
     Action.DATASET_CREATED: "A dataset was created, still without versions.",
@@ -35,13 +41,18 @@ ACTIONS: dict[Action, str] = {
     Action.RUN_CREATED: "A run was admitted and queued.",
     Action.RUN_REFUSED: "A policy refused a submission; the decision is stored.",
     Action.RUN_STATE_CHANGED: "A run changed its state for a reason that has no action of its own.",
+    Action.SCHEDULE_CREATED: "A schedule was created.",
+    Action.SCHEDULE_FIRED: "A schedule was due; the details say what became of it.",
+    Action.SCHEDULE_PAUSED: "A schedule was paused.",
+    Action.SCHEDULE_RESUMED: "A paused schedule goes on.",
+    Action.SCHEDULE_RETIRED: "A schedule was ended for ever.",
     Action.TOKEN_REJECTED: "A dispatch or run token was wrong, expired, used up, or bound to something else.",
 }
 
 STATES: dict[RunState, str] = {
     RunState.CREATED: "The submission is being decided.",
     RunState.PLANNED: "The plan is bound; nothing is promised yet.",
-    RunState.AWAITING_APPROVAL: "Reserved for approvals; no policy leads here yet.",
+    RunState.AWAITING_APPROVAL: "A policy wants another person's approval first.",
     RunState.QUEUED: "Waiting for an executor.",
     RunState.DISPATCHING: "An executor holds the lease and prepares the run.",
     RunState.RUNNING: "The attempt has started.",

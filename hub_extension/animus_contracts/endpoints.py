@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from animus_contracts import API_PREFIX
+from animus_contracts.approvals import Approval, DecideApproval
 from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.audit import AuditEvent
 from animus_contracts.comparisons import Comparison, CreateComparison, ReplayRun
@@ -38,6 +39,7 @@ from animus_contracts.explanations import Explanation
 from animus_contracts.inspections import CreateInspection, Inspection
 from animus_contracts.lineage import LineageGraph
 from animus_contracts.pages import (
+    ApprovalListQuery,
     ArtifactFindQuery,
     AuditListQuery,
     ComparisonListQuery,
@@ -255,6 +257,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
           permission=may.PROJECT_READ),
     _read("executors.list", "/executors", "List the executors, by name", Page[Executor], query=ListQuery,
           platform_admin=True),
+    # approvals
+    _read("approvals.list", P + "/approvals", "List approvals, newest first", Page[Approval],
+          query=ApprovalListQuery, permission=may.RUN_READ),
+    _read("approvals.read", P + "/approvals/{approval}", "Read an approval", Approval, permission=may.RUN_READ),
+    _create("approvals.decide", P + "/approvals/{approval}:decide", "Approve or refuse another person's run",
+            DecideApproval, Approval, status=200, permission=may.RUN_APPROVE),
     # runs
     _create("runs.submit", P + "/runs", "Submit a run", SubmitRun, Run, permission=may.RUN_SUBMIT),
     _read("runs.list", P + "/runs", "List runs, newest first", Page[Run], query=RunListQuery,

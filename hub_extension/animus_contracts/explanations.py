@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
+from animus_contracts.approvals import Approval
 from animus_contracts.artifacts import Artifact, Metric
 from animus_contracts.audit import AuditEvent
 from animus_contracts.environments import EnvironmentLock
@@ -31,3 +32,4 @@ class Explanation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     metrics: list[Metric]
     lineage: list[LineageEdge]
     audit: list[AuditEvent]
+    approval: Approval | None = None

@@ -8,6 +8,8 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
+from animus_contracts.approvals import ApprovalState
+from animus_contracts.digests import Digest
 from animus_contracts.runs import RunState
 
 T = TypeVar("T")
@@ -41,6 +43,26 @@ class RunListQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     state: RunState | None = None
     created_by: str | None = None
+
+
+class ApprovalListQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As :class:`ListQuery`, newest first, only approvals in this state or of this run."""
+
+    state: ApprovalState | None = None
+    run_id: str | None = None
+
+
+class ArtifactFindQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As :class:`ListQuery`, newest first: the artifacts with exactly these bytes."""
+
+    digest: Digest
+
+
+class ComparisonListQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As :class:`ListQuery`, newest first, only comparisons with these runs; ``left`` is the earlier one."""
+
+    left: str | None = None
+    right: str | None = None
 
 
 class AuditListQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -66,10 +66,11 @@ class PolicySnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Effect(StrEnum):
-    """What a policy decision says."""
+    """What a policy decision says; ``require_approval`` is a refusal that another person's approval would lift."""
 
     ALLOW = "allow"
     DENY = "deny"
+    REQUIRE_APPROVAL = "require_approval"
 
 
 class PolicyDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

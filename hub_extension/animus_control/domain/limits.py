@@ -31,6 +31,13 @@ class Limits:
         artifacts: Most artifacts of one run.
         events_per_report: Most events in one report of the data plane.
         lineage_edges: Most edges in one lineage answer.
+        approval: How long an approval may be decided.
+        schedule_interval: Least time between two firings of a schedule.
+        schedules: Most schedules of one project that are not retired.
+        task_lease: How long an executor may take for a task.
+        task_attempts: How often a task is handed out before it is given up.
+        retry_base: How long the first automatic retry of a run waits; each further one waits twice as long.
+        retry_longest: How long an automatic retry waits at most.
     """
 
     lease: timedelta = timedelta(seconds=30)
@@ -49,6 +56,13 @@ class Limits:
     artifacts: int = 4096
     events_per_report: int = 2000
     lineage_edges: int = 2000
+    approval: timedelta = timedelta(days=7)
+    schedule_interval: timedelta = timedelta(minutes=1)
+    schedules: int = 200
+    task_lease: timedelta = timedelta(minutes=3)
+    task_attempts: int = 3
+    retry_base: timedelta = timedelta(seconds=5)
+    retry_longest: timedelta = timedelta(minutes=5)
 
     @property
     def heartbeat(self) -> timedelta:

@@ -29,6 +29,7 @@ REQUIRED_ROLE: Mapping[Permission, Role] = {
     Permission.POLICY_WRITE: Role.ADMIN,
     Permission.PROJECT_ADMINISTER: Role.ADMIN,
     Permission.PROJECT_READ: Role.VIEWER,
+    Permission.RUN_APPROVE: Role.ADMIN,
     Permission.RUN_CANCEL: Role.EDITOR,
     Permission.RUN_READ: Role.VIEWER,
     Permission.RUN_SUBMIT: Role.EDITOR,

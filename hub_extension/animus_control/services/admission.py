@@ -22,7 +22,7 @@ def objection(uow: UnitOfWork, call: Call, run: Run, limitations: Sequence[Limit
     """
     if not set(limitations) - set(run.limitations):
         return None
-    admitted = require(uow.policy_decisions.get(run.project_id, run.policy_decision_id), "policy decision")
+    admitted = admitting_decision(uow, run)
     snapshot = require(uow.policy_snapshots.get(run.project_id, run.policy_snapshot_id), "policy snapshot")
     project = require(uow.projects.get(run.project_id), "project")
     context = {**admitted.context, "limitations": [limitation.value for limitation in limitations]}
@@ -30,6 +30,13 @@ def objection(uow: UnitOfWork, call: Call, run: Run, limitations: Sequence[Limit
         call, snapshot, subject=admitted.subject, action=START, project_name=project.name, context=context
     )
     return decision if decision.effect is Effect.DENY else None
+
+
+def admitting_decision(uow: UnitOfWork, run: Run) -> PolicyDecision:
+    """Return the decision that let a run go on: of one that was approved, the one made of the approval."""
+    approval = uow.approvals.find(run.project_id, run_id=run.run_id)
+    final = approval.final_decision_id if approval else None
+    return require(uow.policy_decisions.get(run.project_id, final or run.policy_decision_id), "policy decision")
 
 
 def policy_failure(decision: PolicyDecision) -> Failure:

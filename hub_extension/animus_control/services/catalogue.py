@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from animus_control.services import (
+    approvals,
     artifacts,
     audit,
     datasets,
@@ -27,6 +28,7 @@ from animus_control.services.operations import OPERATIONS
 __all__ = ["AGGREGATES", "OPERATIONS"]
 
 AGGREGATES = (
+    approvals,
     artifacts,
     audit,
     datasets,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from animus_contracts.audit import Action
@@ -12,12 +12,12 @@ from animus_contracts.digests import canonical, digest_bytes
 from animus_contracts.identifiers import DecisionId, PolicyId, SnapshotId
 from animus_contracts.pages import NamedListQuery, Page
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot, PutPolicy
+from animus_control.domain.approvals import weigh
 from animus_control.domain.names import name_faults, refuse, text_faults
 from animus_control.domain.policies import (
     Request,
     check_policy,
     in_force,
-    judge,
     policy_digest,
     snapshot_digest,
 )
@@ -100,13 +100,30 @@ def store_snapshot(uow: UnitOfWork, call: Call, snapshot: PolicySnapshot) -> Non
     uow.audit.append(record)
 
 
-def decide(
-    call: Call, snapshot: PolicySnapshot, *, subject: str, action: str, project_name: str, context: Mapping[str, Any]
+def decide(  # noqa: PLR0913 - a question has these parts
+    call: Call,
+    snapshot: PolicySnapshot,
+    *,
+    subject: str,
+    action: str,
+    project_name: str,
+    context: Mapping[str, Any],
+    approvers: Iterable[str] = (),
 ) -> PolicyDecision:
-    """Ask a snapshot's policies and return the decision; nothing is stored."""
+    """Ask a snapshot's policies and return the decision; nothing is stored.
+
+    Args:
+        call: When.
+        snapshot: The policies.
+        subject: Whose action is judged.
+        action: What is asked.
+        project_name: Where.
+        context: The facts.
+        approvers: Who might approve what is refused; with none a refusal is final.
+    """
     seen = canonical(context)
     request = Request(subject=subject, action=action, project=project_name, context=seen.decode())
-    judgement = judge(snapshot.policies, request)
+    judgement = weigh(snapshot.policies, request, context, approvers)
     return PolicyDecision(
         decision_id=DecisionId(call.new_id()),
         project_id=snapshot.project_id,

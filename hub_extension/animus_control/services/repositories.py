@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+from animus_contracts.approvals import Approval
 from animus_contracts.artifacts import Metric
 from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentState
 from animus_contracts.executions import Execution, Provenance, RunEvent
-from animus_contracts.identifiers import BindingId, ExecutionId, ProjectId, RunId, TaskId
+from animus_contracts.identifiers import BindingId, ExecutionId, ProjectId, RunId, ScheduleId, TaskId
 from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Policy
-from animus_contracts.projects import Project, RoleBinding
+from animus_contracts.projects import Project, Role, RoleBinding
 from animus_contracts.runs import Progress, Run, RunState
+from animus_contracts.schedules import Firing, Schedule
 from animus_contracts.tasks import Task
 
 T = TypeVar("T")
@@ -108,7 +110,9 @@ class RoleBindings(Protocol):
 
     def get(self, project_id: ProjectId, binding_id: BindingId) -> RoleBinding | None: ...
     def delete(self, project_id: ProjectId, binding_id: BindingId) -> None: ...
-    def page(self, project_id: ProjectId, *, limit: int, cursor: str | None) -> Page[RoleBinding]: ...
+    def page(
+        self, project_id: ProjectId, *, limit: int, cursor: str | None, role: Role | None = None
+    ) -> Page[RoleBinding]: ...
     def of_subjects(
         self, subjects: Sequence[tuple[str, str]], *, project_id: ProjectId | None = None
     ) -> list[RoleBinding]:
@@ -132,6 +136,42 @@ class Runs(Readable[Run], Protocol):
         """Return the run that has been queued longest and fits, or None."""
 
     def count_by_state(self) -> Mapping[RunState, int]: ...
+
+
+class Approvals(Records[Approval], Protocol):
+    """Approvals; each is decided once."""
+
+    def compare_and_set(self, approval: Approval, *, expected_version: int) -> bool:
+        """Store what was decided if the stored approval is pending and has the expected version."""
+
+    def expired(self, now: datetime, *, limit: int) -> list[Approval]:
+        """Return pending approvals whose time is over, the oldest first."""
+
+
+class Schedules(Records[Schedule], Protocol):
+    """Schedules."""
+
+    def named(self, project_id: ProjectId, name: str) -> Schedule | None:
+        """Return the schedule of this name that is not retired."""
+
+    def count(self, project_id: ProjectId) -> int:
+        """Return how many schedules of the project are not retired."""
+
+    def due(self, now: datetime, *, limit: int) -> list[Schedule]:
+        """Return active schedules that are due, those that wait longest first."""
+
+    def compare_and_set(self, schedule: Schedule, *, expected_version: int) -> bool:
+        """Replace the mutable part if the stored version is the expected one and the schedule is not retired."""
+
+
+class Firings(Records[Firing], Protocol):
+    """Firings; a schedule has at most one for each time."""
+
+    def last(self, project_id: ProjectId, schedule_id: ScheduleId) -> Firing | None:
+        """Return the newest firing of a schedule that has a run, or is about to have one."""
+
+    def compare_and_set(self, firing: Firing, *, expected_version: int) -> bool:
+        """Store what became of a firing if the stored one is pending and has the expected version."""
 
 
 class Executions(Protocol):

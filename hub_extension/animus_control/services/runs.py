@@ -13,6 +13,7 @@ from animus_contracts.pages import MAX_LIMIT, Page, RunListQuery
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run
 from animus_control.domain.lineage import node
 from animus_control.domain.runs import Move, advance
+from animus_control.services.approvals import withdraw
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.moves import store_move
@@ -46,6 +47,7 @@ def cancel_run(uow: UnitOfWork, call: Call, message: CancelRun) -> Run:
     live = [item for item in uow.executions.of_run(run.run_id) if item.state in LIVE]
     details = {"reason": message.reason[:MAX_REASON]}
     if not live:
+        withdraw(uow, call, run, details["reason"])
         return store_move(uow, call, run, advance(run, Move.CANCEL, call.now), Action.RUN_STATE_CHANGED, details)
     for execution in live:
         if execution.cancel_requested:
@@ -68,6 +70,7 @@ def explain_run(uow: UnitOfWork, call: Call, message: None) -> Explanation:  # n
         decision=require(uow.policy_decisions.get(project_id, run.policy_decision_id), "policy decision"),
         snapshot=require(uow.policy_snapshots.get(project_id, run.policy_snapshot_id), "policy snapshot"),
         lock=require(uow.environment_locks.get(project_id, run.environment_lock_id), "environment lock"),
+        approval=uow.approvals.find(project_id, run_id=run_id),
         executions=executions,
         provenance=provenance,
         artifacts=uow.artifacts.page(project_id, limit=MAX_LIMIT, cursor=None, run_id=run_id).items,

@@ -38,6 +38,7 @@ from animus_control.domain.plans import bind_artifact, build_plan
 from animus_control.domain.policies import SUBMIT, build_context
 from animus_control.domain.runs import Move, advance, check_submission, merged
 from animus_control.services.access import RefusedError
+from animus_control.services.approvals import possible_approvers, request_approval
 from animus_control.services.binding import Bound, bind
 from animus_control.services.calls import Call, audited
 from animus_control.services.moves import announce, publish, queue_of
@@ -83,7 +84,7 @@ class Draft:
 
 @operation("runs.submit")
 def submit_run(uow: UnitOfWork, call: Call, message: SubmitRun) -> Run:
-    """Submit a run; it is queued when this returns."""
+    """Submit a run; when this returns it is queued, or waits for an approval."""
     check_submission(message, call.limits)
     return admit(uow, call, message)
 
@@ -107,7 +108,15 @@ def admit(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) 
     run = draft.run
     context = build_context(run, bound.lock, call.principal, call.role)
     name = project_of(call).name
-    decision = decide(call, bound.snapshot, subject=run.created_by, action=SUBMIT, project_name=name, context=context)
+    decision = decide(
+        call,
+        bound.snapshot,
+        subject=run.created_by,
+        action=SUBMIT,
+        project_name=name,
+        context=context,
+        approvers=possible_approvers(uow, call),
+    )
     if decision.effect is Effect.DENY:
         raise _refusal(call, bound, decision, run)
     return _store(uow, call, bound, decision, draft)
@@ -183,9 +192,10 @@ def _store(uow: UnitOfWork, call: Call, bound: Bound, decision: PolicyDecision, 
     if bound.snapshot_is_new:
         store_snapshot(uow, call, bound.snapshot)
     uow.policy_decisions.add(decision)
-    queued = advance(advance(draft.run, Move.PLAN, call.now), Move.QUEUE, call.now)
+    waits = decision.effect is Effect.REQUIRE_APPROVAL
+    moved = advance(advance(draft.run, Move.PLAN, call.now), Move.AWAIT_APPROVAL if waits else Move.QUEUE, call.now)
     # One unit of work, one version: nobody can have seen the states in between.
-    run = msgspec.structs.replace(queued, version=1, policy_decision_id=decision.decision_id)
+    run = msgspec.structs.replace(moved, version=1, policy_decision_id=decision.decision_id)
     uow.runs.add_with_plan(run, draft.plan)
     edges = lineage.of_submission(run)
     uow.lineage.add(lineage.build_edges(edges, project_id=run.project_id, now=call.now, new_id=call.new_id))
@@ -193,7 +203,10 @@ def _store(uow: UnitOfWork, call: Call, bound: Bound, decision: PolicyDecision, 
     uow.audit.append(audited(call, Action.RUN_CREATED, f"run:{run.run_id}", details=details))
     announce(uow, call, run)
     publish(uow, call, "run.created", run)
-    uow.notify(queue_of(draft.plan.environment.platform))
+    if waits:
+        request_approval(uow, call, run, decision)
+    else:
+        uow.notify(queue_of(draft.plan.environment.platform))
     return run
 
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from animus_contracts.answers import AnswerState
+from animus_contracts.approvals import ApprovalState
 from animus_contracts.executions import ExecutionState
 from animus_contracts.runs import TERMINAL_STATES
+from animus_contracts.schedules import FiringState, ScheduleState
 from animus_contracts.tasks import TaskState
 
 WRITTEN_ONCE = (
@@ -33,6 +35,7 @@ WRITTEN_ONCE = (
     "policy_snapshots",
     "project_objects",
     "provenances",
+    "quotas",
 )
 
 
@@ -47,17 +50,32 @@ def _among(column: str, words: Iterator[str]) -> str:
 
 ANSWERED = _among("state", iter((AnswerState.ANSWERED.value, AnswerState.FAILED.value)))
 CHANGING = {
+    "approvals": (
+        _any_changed("project_id", "approval_id", "run_id", "decision_id", "expires_at", "document")
+        + " OR "
+        + _among("state", (state.value for state in ApprovalState if state is not ApprovalState.PENDING))
+    ),
     "audit_head": "OLD.id <> NEW.id OR NEW.sequence < OLD.sequence",
     "comparisons": f"{_any_changed('project_id', 'comparison_id', 'left_run_id', 'document')} OR {ANSWERED}",
     "environments": _any_changed("project_id", "environment_id", "name", "version", "document"),
     "executions": (
-        _any_changed("execution_id", "project_id", "run_id", "attempt", "document")
+        _any_changed("execution_id", "project_id", "run_id", "attempt", "executor", "document")
         + " OR "
         + _among("state", iter((ExecutionState.ENDED.value, ExecutionState.LOST.value)))
     ),
     "inspections": f"{_any_changed('project_id', 'inspection_id', 'document')} OR {ANSWERED}",
     "preflights": f"{_any_changed('project_id', 'preflight_id', 'inspection_id', 'document')} OR {ANSWERED}",
+    "firings": (
+        _any_changed("project_id", "firing_id", "schedule_id", "due_at", "document")
+        + " OR "
+        + _among("state", (state.value for state in FiringState if state is not FiringState.PENDING))
+    ),
     "projects": _any_changed("project_id", "name", "document"),
+    "schedules": (
+        _any_changed("project_id", "schedule_id", "name", "document")
+        + " OR "
+        + _among("state", iter((ScheduleState.RETIRED.value,)))
+    ),
     "runs": (
         _any_changed(
             "project_id",
@@ -67,6 +85,11 @@ CHANGING = {
             "platform",
             "environment_lock_id",
             "policy_decision_id",
+            "priority",
+            "shape",
+            "cpus_milli",
+            "memory_mib",
+            "gpus",
             "document",
         )
         + " OR "

@@ -27,21 +27,34 @@ from sqlalchemy import (
     text as condition,
 )
 
+from animus_contracts.approvals import Approval, ApprovalState
 from animus_contracts.artifacts import Artifact, ArtifactKind, Metric
 from animus_contracts.audit import Action, Outcome
 from animus_contracts.datasets import Dataset, DatasetVersion
 from animus_contracts.environments import Environment, EnvironmentLock, EnvironmentState
 from animus_contracts.executions import Execution, ExecutionState, Provenance, Verdict
+from animus_contracts.executors import Executor
 from animus_contracts.lineage import LineageEdge, Predicate
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Effect, Policy, PolicyDecision, PolicySnapshot, PolicyState
 from animus_contracts.projects import Project, ProjectState, Role, RoleBinding, SubjectType
+from animus_contracts.quotas import Quota
 from animus_contracts.runs import Failure, Limitation, Progress, Relation, Run, RunClass, RunState
+from animus_contracts.schedules import Firing, FiringState, Schedule, ScheduleState
 from animus_control.storage import check_tables  # noqa: F401 - the schema is complete only with them
 from animus_control.storage.columns import METADATA, SERIAL, Instant, Message, number, of_project, records, text, word
 
 QUEUED = condition("state = 'queued'")
+READY = condition("state = 'queued' AND held_until IS NULL")
+HELD = condition("state = 'queued' AND held_until IS NOT NULL")
+IMPATIENT = condition("state = 'queued' AND queue_until IS NOT NULL")
+IN_USE = condition("state IN ('dispatching', 'running', 'unknown', 'reconciling')")
+CANCELING = condition("state IN ('leased', 'running') AND cancel_requested")
 LIVE = condition("state IN ('leased', 'running')")
+PENDING = condition("state = 'pending'")
+ACTIVE = condition("state = 'active'")
+NOT_RETIRED = condition("state <> 'retired'")
+STARTED = condition("state IN ('fired', 'pending')")
 NOT_ENDED = condition("state NOT IN ('canceled', 'failed', 'succeeded')")
 
 
@@ -107,30 +120,89 @@ policy_decisions = records(
     by=("subject",),
 )  # fmt: skip
 
+quotas = records("quotas", "quota_id", Quota, number("version"), number("period_days"),
+                 UniqueConstraint("project_id", "version"))  # fmt: skip
+
+project_usage = Table(
+    "project_usage",
+    METADATA,
+    text("project_id"),
+    number("day"),
+    number("cpu"),
+    number("memory"),
+    number("gpu"),
+    PrimaryKeyConstraint("project_id", "day"),
+    ForeignKeyConstraint(["project_id"], ["projects.project_id"]),
+)
+
 runs = records(
     "runs", "run_id", Run,
     text("created_by"), word("run_class", RunClass), text("platform"),
     text("environment_lock_id"), text("policy_decision_id"),
+    number("priority"), text("shape"), number("cpus_milli"), number("memory_mib"), number("gpus"),
     word("state", RunState), number("version"), number("attempt"), number("epoch"),
     Column("limitations", Message(list[Limitation]), nullable=False),
     Column("progress", Message(Progress), nullable=False),
     Column("queued_at", Instant), Column("started_at", Instant), Column("finished_at", Instant),
+    Column("held_until", Instant), Column("queue_until", Instant),
     Column("failure", Message(Failure)), Column("repeats", Text), word("relation", Relation, nullable=True),
     CheckConstraint("state <> 'queued' OR queued_at IS NOT NULL", name="queued_at"),
     of_project("environment_locks", "environment_lock_id", "lock_id"),
     of_project("policy_decisions", "policy_decision_id", "decision_id"),
     by=("state", "created_by"),
 )  # fmt: skip
-# Only queued runs are in it, so it stays small however many runs there are; each class in its order of arrival.
+# Only queued runs are in it, so it stays small however many runs there are; each project and shape in its order.
 Index(
-    "ix_runs_queue", runs.c.platform, runs.c.run_class, runs.c.queued_at, runs.c.run_id,
-    sqlite_where=QUEUED, postgresql_where=QUEUED,
+    "ix_runs_queue", runs.c.platform, runs.c.project_id, runs.c.shape, runs.c.priority.desc(), runs.c.queued_at,
+    runs.c.run_id, sqlite_where=READY, postgresql_where=READY,
+)  # fmt: skip
+Index("ix_runs_held", runs.c.held_until, sqlite_where=HELD, postgresql_where=HELD)
+Index("ix_runs_impatient", runs.c.queue_until, sqlite_where=IMPATIENT, postgresql_where=IMPATIENT)
+Index(
+    "ix_runs_in_use", runs.c.project_id, runs.c.cpus_milli, runs.c.memory_mib, runs.c.gpus, runs.c.started_at,
+    sqlite_where=IN_USE, postgresql_where=IN_USE,
 )  # fmt: skip
 
 REPEATED = condition("repeats IS NOT NULL")
 Index(
     "ix_runs_repeats", runs.c.project_id, runs.c.repeats, runs.c.run_id,
     sqlite_where=REPEATED, postgresql_where=REPEATED,
+)  # fmt: skip
+
+approvals = records(
+    "approvals", "approval_id", Approval,
+    text("run_id"), text("decision_id"), word("state", ApprovalState), number("version"),
+    Column("expires_at", Instant, nullable=False),
+    Column("decided_by", Text), Column("decided_at", Instant), text("comment"), Column("final_decision_id", Text),
+    of_project("runs", "run_id"),
+    of_project("policy_decisions", "decision_id"),
+    of_project("policy_decisions", "final_decision_id", "decision_id"),
+    UniqueConstraint("project_id", "run_id"),
+    by=("state",),
+)  # fmt: skip
+Index("ix_approvals_pending", approvals.c.expires_at, sqlite_where=PENDING, postgresql_where=PENDING)
+
+schedules = records(
+    "schedules", "schedule_id", Schedule,
+    text("name"), word("state", ScheduleState), number("version"), Column("next_at", Instant),
+    CheckConstraint("(state = 'active') = (next_at IS NOT NULL)", name="next_at"),
+    by=("name",),
+)  # fmt: skip
+Index("ix_schedules_due", schedules.c.next_at, sqlite_where=ACTIVE, postgresql_where=ACTIVE)
+Index(
+    "uq_schedules_in_use", schedules.c.project_id, schedules.c.name, unique=True,
+    sqlite_where=NOT_RETIRED, postgresql_where=NOT_RETIRED,
+)  # fmt: skip
+
+firings = records(
+    "firings", "firing_id", Firing,
+    text("schedule_id"), Column("due_at", Instant, nullable=False),
+    word("state", FiringState), number("version"), Column("inspection_id", Text), text("reason"), text("commit"),
+    Column("run_id", Text), Column("decision_id", Text),
+    of_project("schedules", "schedule_id"),
+    of_project("runs", "run_id"),
+    UniqueConstraint("project_id", "schedule_id", "due_at"),
+    by=("schedule_id", "inspection_id"),
 )  # fmt: skip
 
 plans = records("plans", "run_id", Plan, of_project("runs", "run_id"))
@@ -143,6 +215,7 @@ executions = Table(
     text("run_id"),
     number("attempt"),
     number("epoch"),
+    text("executor"),
     word("state", ExecutionState),
     Column("lease_expires_at", Instant, nullable=False),
     Column("started_at", Instant),
@@ -154,7 +227,16 @@ executions = Table(
     of_project("runs", "run_id"),
     UniqueConstraint("run_id", "attempt"),
 )
+Index("ix_executions_canceling", executions.c.executor, sqlite_where=CANCELING, postgresql_where=CANCELING)
 Index("ix_executions_leases", executions.c.lease_expires_at, sqlite_where=LIVE, postgresql_where=LIVE)
+
+executors = Table(
+    "executors",
+    METADATA,
+    text("name", primary_key=True),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("document", Message(Executor), nullable=False),
+)
 
 provenances = Table(
     "provenances",

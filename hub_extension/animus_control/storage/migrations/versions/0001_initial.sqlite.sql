@@ -22,6 +22,13 @@ CREATE TABLE audit_head (
   CONSTRAINT pk_audit_head PRIMARY KEY (id)
 )
 
+CREATE TABLE executors (
+  name TEXT NOT NULL,
+  last_seen_at BIGINT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_executors PRIMARY KEY (name)
+)
+
 CREATE TABLE idempotency_keys (
   scope TEXT NOT NULL,
   "key" TEXT NOT NULL,
@@ -142,6 +149,27 @@ CREATE TABLE project_objects (
   CONSTRAINT fk_project_objects_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
+CREATE TABLE project_usage (
+  project_id TEXT NOT NULL,
+  day BIGINT NOT NULL,
+  cpu BIGINT NOT NULL,
+  memory BIGINT NOT NULL,
+  gpu BIGINT NOT NULL,
+  CONSTRAINT pk_project_usage PRIMARY KEY (project_id, day),
+  CONSTRAINT fk_project_usage_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE quotas (
+  project_id TEXT NOT NULL,
+  quota_id TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  period_days BIGINT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_quotas PRIMARY KEY (project_id, quota_id),
+  CONSTRAINT uq_quotas_project_id_version UNIQUE (project_id, version),
+  CONSTRAINT fk_quotas_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
 CREATE TABLE role_bindings (
   project_id TEXT NOT NULL,
   binding_id TEXT NOT NULL,
@@ -152,6 +180,19 @@ CREATE TABLE role_bindings (
   CONSTRAINT pk_role_bindings PRIMARY KEY (project_id, binding_id),
   CONSTRAINT uq_role_bindings_project_id_subject_type_subject UNIQUE (project_id, subject_type, subject),
   CONSTRAINT fk_role_bindings_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE schedules (
+  project_id TEXT NOT NULL,
+  schedule_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_schedules_state CHECK (state IN ('active', 'paused', 'retired')),
+  version BIGINT NOT NULL,
+  next_at BIGINT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_schedules PRIMARY KEY (project_id, schedule_id),
+  CONSTRAINT ck_schedules_next_at CHECK ((state = 'active') = (next_at IS NOT NULL)),
+  CONSTRAINT fk_schedules_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
 CREATE TABLE tasks (
@@ -212,6 +253,11 @@ CREATE TABLE runs (
   platform TEXT NOT NULL,
   environment_lock_id TEXT NOT NULL,
   policy_decision_id TEXT NOT NULL,
+  priority BIGINT NOT NULL,
+  shape TEXT NOT NULL,
+  cpus_milli BIGINT NOT NULL,
+  memory_mib BIGINT NOT NULL,
+  gpus BIGINT NOT NULL,
   state TEXT NOT NULL CONSTRAINT ck_runs_state CHECK (state IN ('created', 'planned', 'awaiting_approval', 'queued', 'dispatching', 'running', 'unknown', 'reconciling', 'succeeded', 'failed', 'canceled')),
   version BIGINT NOT NULL,
   attempt BIGINT NOT NULL,
@@ -221,6 +267,8 @@ CREATE TABLE runs (
   queued_at BIGINT,
   started_at BIGINT,
   finished_at BIGINT,
+  held_until BIGINT,
+  queue_until BIGINT,
   failure TEXT,
   repeats TEXT,
   relation TEXT CONSTRAINT ck_runs_relation CHECK (relation IN ('retry', 'rerun', 'replay')),
@@ -230,6 +278,27 @@ CREATE TABLE runs (
   CONSTRAINT fk_runs_project_id_environment_lock_id FOREIGN KEY(project_id, environment_lock_id) REFERENCES environment_locks (project_id, lock_id),
   CONSTRAINT fk_runs_project_id_policy_decision_id FOREIGN KEY(project_id, policy_decision_id) REFERENCES policy_decisions (project_id, decision_id),
   CONSTRAINT fk_runs_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE approvals (
+  project_id TEXT NOT NULL,
+  approval_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  decision_id TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_approvals_state CHECK (state IN ('pending', 'approved', 'refused', 'expired', 'withdrawn')),
+  version BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  decided_by TEXT,
+  decided_at BIGINT,
+  comment TEXT NOT NULL,
+  final_decision_id TEXT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_approvals PRIMARY KEY (project_id, approval_id),
+  CONSTRAINT fk_approvals_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
+  CONSTRAINT fk_approvals_project_id_decision_id FOREIGN KEY(project_id, decision_id) REFERENCES policy_decisions (project_id, decision_id),
+  CONSTRAINT fk_approvals_project_id_final_decision_id FOREIGN KEY(project_id, final_decision_id) REFERENCES policy_decisions (project_id, decision_id),
+  CONSTRAINT uq_approvals_project_id_run_id UNIQUE (project_id, run_id),
+  CONSTRAINT fk_approvals_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
 CREATE TABLE artifacts (
@@ -270,6 +339,7 @@ CREATE TABLE executions (
   run_id TEXT NOT NULL,
   attempt BIGINT NOT NULL,
   epoch BIGINT NOT NULL,
+  executor TEXT NOT NULL,
   state TEXT NOT NULL CONSTRAINT ck_executions_state CHECK (state IN ('leased', 'running', 'ended', 'lost')),
   lease_expires_at BIGINT NOT NULL,
   started_at BIGINT,
@@ -281,6 +351,26 @@ CREATE TABLE executions (
   CONSTRAINT pk_executions PRIMARY KEY (execution_id),
   CONSTRAINT fk_executions_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
   CONSTRAINT uq_executions_run_id_attempt UNIQUE (run_id, attempt)
+)
+
+CREATE TABLE firings (
+  project_id TEXT NOT NULL,
+  firing_id TEXT NOT NULL,
+  schedule_id TEXT NOT NULL,
+  due_at BIGINT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_firings_state CHECK (state IN ('pending', 'fired', 'missed', 'skipped', 'refused')),
+  version BIGINT NOT NULL,
+  inspection_id TEXT,
+  reason TEXT NOT NULL,
+  "commit" TEXT NOT NULL,
+  run_id TEXT,
+  decision_id TEXT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_firings PRIMARY KEY (project_id, firing_id),
+  CONSTRAINT fk_firings_project_id_schedule_id FOREIGN KEY(project_id, schedule_id) REFERENCES schedules (project_id, schedule_id),
+  CONSTRAINT fk_firings_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
+  CONSTRAINT uq_firings_project_id_schedule_id_due_at UNIQUE (project_id, schedule_id, due_at),
+  CONSTRAINT fk_firings_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
 CREATE TABLE metrics (
@@ -359,6 +449,12 @@ CREATE INDEX ix_preflights_project_id_inspection_id_preflight_id ON preflights (
 
 CREATE INDEX ix_role_bindings_subject_type_subject_project_id ON role_bindings (subject_type, subject, project_id)
 
+CREATE INDEX ix_schedules_due ON schedules (next_at) WHERE state = 'active'
+
+CREATE INDEX ix_schedules_project_id_name_schedule_id ON schedules (project_id, name, schedule_id)
+
+CREATE UNIQUE INDEX uq_schedules_in_use ON schedules (project_id, name) WHERE state <> 'retired'
+
 CREATE INDEX ix_tasks_leased ON tasks (lease_expires_at) WHERE state = 'leased'
 
 CREATE INDEX ix_tasks_waiting ON tasks (task_id) WHERE state = 'waiting'
@@ -373,13 +469,23 @@ CREATE INDEX ix_environment_locks_project_id_environment_lock_id ON environment_
 
 CREATE INDEX ix_policy_decisions_project_id_subject_decision_id ON policy_decisions (project_id, subject, decision_id)
 
+CREATE INDEX ix_runs_held ON runs (held_until) WHERE state = 'queued' AND held_until IS NOT NULL
+
+CREATE INDEX ix_runs_impatient ON runs (queue_until) WHERE state = 'queued' AND queue_until IS NOT NULL
+
+CREATE INDEX ix_runs_in_use ON runs (project_id, cpus_milli, memory_mib, gpus, started_at) WHERE state IN ('dispatching', 'running', 'unknown', 'reconciling')
+
 CREATE INDEX ix_runs_project_id_created_by_run_id ON runs (project_id, created_by, run_id)
 
 CREATE INDEX ix_runs_project_id_state_run_id ON runs (project_id, state, run_id)
 
-CREATE INDEX ix_runs_queue ON runs (platform, run_class, queued_at, run_id) WHERE state = 'queued'
+CREATE INDEX ix_runs_queue ON runs (platform, project_id, shape, priority DESC, queued_at, run_id) WHERE state = 'queued' AND held_until IS NULL
 
 CREATE INDEX ix_runs_repeats ON runs (project_id, repeats, run_id) WHERE repeats IS NOT NULL
+
+CREATE INDEX ix_approvals_pending ON approvals (expires_at) WHERE state = 'pending'
+
+CREATE INDEX ix_approvals_project_id_state_approval_id ON approvals (project_id, state, approval_id)
 
 CREATE INDEX ix_artifacts_project_id_digest_artifact_id ON artifacts (project_id, digest, artifact_id)
 
@@ -389,7 +495,13 @@ CREATE INDEX ix_comparisons_project_id_left_run_id_comparison_id ON comparisons 
 
 CREATE INDEX ix_comparisons_project_id_right_run_id_comparison_id ON comparisons (project_id, right_run_id, comparison_id)
 
+CREATE INDEX ix_executions_canceling ON executions (executor) WHERE state IN ('leased', 'running') AND cancel_requested
+
 CREATE INDEX ix_executions_leases ON executions (lease_expires_at) WHERE state IN ('leased', 'running')
+
+CREATE INDEX ix_firings_project_id_inspection_id_firing_id ON firings (project_id, inspection_id, firing_id)
+
+CREATE INDEX ix_firings_project_id_schedule_id_firing_id ON firings (project_id, schedule_id, firing_id)
 
 CREATE INDEX ix_run_events_project_id_type_event_id ON run_events (project_id, type, event_id)
 
@@ -455,6 +567,14 @@ CREATE TRIGGER guard_provenances_update BEFORE UPDATE ON provenances BEGIN SELEC
 
 CREATE TRIGGER guard_provenances_delete BEFORE DELETE ON provenances BEGIN SELECT RAISE(ABORT, 'DELETE on provenances is refused: what it would change is final'); END
 
+CREATE TRIGGER guard_quotas_update BEFORE UPDATE ON quotas BEGIN SELECT RAISE(ABORT, 'UPDATE on quotas is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_quotas_delete BEFORE DELETE ON quotas BEGIN SELECT RAISE(ABORT, 'DELETE on quotas is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_approvals_update BEFORE UPDATE ON approvals WHEN OLD.project_id <> NEW.project_id OR OLD.approval_id <> NEW.approval_id OR OLD.run_id <> NEW.run_id OR OLD.decision_id <> NEW.decision_id OR OLD.expires_at <> NEW.expires_at OR OLD.document <> NEW.document OR OLD.state IN ('approved', 'expired', 'refused', 'withdrawn') BEGIN SELECT RAISE(ABORT, 'UPDATE on approvals is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_approvals_delete BEFORE DELETE ON approvals BEGIN SELECT RAISE(ABORT, 'DELETE on approvals is refused: what it would change is final'); END
+
 CREATE TRIGGER guard_audit_head_update BEFORE UPDATE ON audit_head WHEN OLD.id <> NEW.id OR NEW.sequence < OLD.sequence BEGIN SELECT RAISE(ABORT, 'UPDATE on audit_head is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_audit_head_delete BEFORE DELETE ON audit_head BEGIN SELECT RAISE(ABORT, 'DELETE on audit_head is refused: what it would change is final'); END
@@ -467,7 +587,7 @@ CREATE TRIGGER guard_environments_update BEFORE UPDATE ON environments WHEN OLD.
 
 CREATE TRIGGER guard_environments_delete BEFORE DELETE ON environments BEGIN SELECT RAISE(ABORT, 'DELETE on environments is refused: what it would change is final'); END
 
-CREATE TRIGGER guard_executions_update BEFORE UPDATE ON executions WHEN OLD.execution_id <> NEW.execution_id OR OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.attempt <> NEW.attempt OR OLD.document <> NEW.document OR OLD.state IN ('ended', 'lost') BEGIN SELECT RAISE(ABORT, 'UPDATE on executions is refused: what it would change is final'); END
+CREATE TRIGGER guard_executions_update BEFORE UPDATE ON executions WHEN OLD.execution_id <> NEW.execution_id OR OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.attempt <> NEW.attempt OR OLD.executor <> NEW.executor OR OLD.document <> NEW.document OR OLD.state IN ('ended', 'lost') BEGIN SELECT RAISE(ABORT, 'UPDATE on executions is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_executions_delete BEFORE DELETE ON executions BEGIN SELECT RAISE(ABORT, 'DELETE on executions is refused: what it would change is final'); END
 
@@ -479,11 +599,19 @@ CREATE TRIGGER guard_preflights_update BEFORE UPDATE ON preflights WHEN OLD.proj
 
 CREATE TRIGGER guard_preflights_delete BEFORE DELETE ON preflights BEGIN SELECT RAISE(ABORT, 'DELETE on preflights is refused: what it would change is final'); END
 
+CREATE TRIGGER guard_firings_update BEFORE UPDATE ON firings WHEN OLD.project_id <> NEW.project_id OR OLD.firing_id <> NEW.firing_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.due_at <> NEW.due_at OR OLD.document <> NEW.document OR OLD.state IN ('fired', 'missed', 'refused', 'skipped') BEGIN SELECT RAISE(ABORT, 'UPDATE on firings is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_firings_delete BEFORE DELETE ON firings BEGIN SELECT RAISE(ABORT, 'DELETE on firings is refused: what it would change is final'); END
+
 CREATE TRIGGER guard_projects_update BEFORE UPDATE ON projects WHEN OLD.project_id <> NEW.project_id OR OLD.name <> NEW.name OR OLD.document <> NEW.document BEGIN SELECT RAISE(ABORT, 'UPDATE on projects is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_projects_delete BEFORE DELETE ON projects BEGIN SELECT RAISE(ABORT, 'DELETE on projects is refused: what it would change is final'); END
 
-CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs WHEN OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded') BEGIN SELECT RAISE(ABORT, 'UPDATE on runs is refused: what it would change is final'); END
+CREATE TRIGGER guard_schedules_update BEFORE UPDATE ON schedules WHEN OLD.project_id <> NEW.project_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.name <> NEW.name OR OLD.document <> NEW.document OR OLD.state IN ('retired') BEGIN SELECT RAISE(ABORT, 'UPDATE on schedules is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_schedules_delete BEFORE DELETE ON schedules BEGIN SELECT RAISE(ABORT, 'DELETE on schedules is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs WHEN OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.priority <> NEW.priority OR OLD.shape <> NEW.shape OR OLD.cpus_milli <> NEW.cpus_milli OR OLD.memory_mib <> NEW.memory_mib OR OLD.gpus <> NEW.gpus OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded') BEGIN SELECT RAISE(ABORT, 'UPDATE on runs is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_runs_delete BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'DELETE on runs is refused: what it would change is final'); END
 
