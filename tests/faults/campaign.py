@@ -94,8 +94,10 @@ def commit() -> str:
     """Return the commit that is tested, with a ``+`` when there is more than that."""
     folder = Path(__file__).parent
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, check=False, capture_output=True, text=True)
+    if not head.stdout:
+        return "unknown"
     changed = subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=folder, check=False, capture_output=True)
-    return head.stdout.strip()[:12] + ("+" if changed.returncode else "") or "unknown"
+    return head.stdout.strip()[:12] + ("+" if changed.returncode else "")
 
 
 def summary(campaigns: Iterable[Campaign]) -> list[str]:

@@ -1,0 +1,36 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every planted bug still has its place in the sources and its tests; that it is caught is shown by planting it."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.planted import BUGS, ROOT, Bug
+
+ENOUGH = 12
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_bug_can_be_planted_and_leaves_a_program(bug: Bug, tmp_path: Path) -> None:
+    for place in {edit.place for edit in bug.edits}:
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / place, tmp_path / place)
+    for edit in bug.edits:
+        edit.apply(tmp_path)
+        ast.parse((tmp_path / edit.place).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_the_tests_that_catch_a_bug_exist(bug: Bug) -> None:
+    assert bug.caught_by
+    for test in bug.caught_by:
+        assert (ROOT / test.partition("::")[0]).is_file()
+
+
+def test_there_are_enough_bugs_and_none_is_there_twice() -> None:
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= ENOUGH
