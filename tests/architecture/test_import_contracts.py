@@ -23,7 +23,9 @@ SKELETON = {
         "animus_executor", "animus_runner",
     )
 } | {
+    "animus_contracts/cell_code.py": "import ast",
     "animus_contracts/parameter_cells.py": "import ast",
+    "animus_contracts/undefined_names.py": "from animus_contracts import cell_code",
     "animus_control/__main__.py": "from animus_control import bootstrap",
     "animus_control/bootstrap.py": "from animus_control import api, storage, worker, settings",
     "animus_control/settings.py": "import os",
@@ -44,6 +46,7 @@ VIOLATIONS = [
     ("no-user-code", "animus_control/services/notebooks.py", "import nbformat"),
     ("no-user-code", "animus_hub/start.py", "import subprocess"),
     ("notebooks", "animus_control/services/parameters.py", "from animus_contracts import parameter_cells"),
+    ("notebooks", "animus_executor/preflights.py", "from animus_contracts import undefined_names"),
     ("pure", "animus_control/domain/clock.py", "import time"),
     ("pure", "animus_contracts/files.py", "from pathlib import Path"),
     ("runner", "animus_runner/http.py", "import tornado.httpclient"),
