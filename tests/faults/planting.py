@@ -66,14 +66,14 @@ def copied(folder: Path) -> Path:
     return root
 
 
-def status_of(tests: Sequence[str], root: Path) -> int:
-    """Run tests against the sources below a folder and return pytest's status."""
+def status_of(tests: Sequence[str], root: Path, *, expected: int) -> int:
+    """Run tests against the sources below a folder and return pytest's status; show them when it is another one."""
     places = os.pathsep.join(str(root / name) for name in SOURCES)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     # A file that is mended within a second of being broken must not be read from the cache of the broken one.
     environment = os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=root, env=environment, check=False, capture_output=True, timeout=SECONDS)
-    if done.returncode not in {0, FAILED_TESTS}:
+    if done.returncode != expected:
         sys.stderr.buffer.write(done.stdout + done.stderr)
     return done.returncode
 
@@ -86,7 +86,7 @@ def caught(bug: Bug, root: Path) -> list[Catch]:
         edit.apply(root)
     for test in bug.caught_by:
         begin = time.monotonic()
-        noticed = status_of([test], root) == FAILED_TESTS
+        noticed = status_of([test], root, expected=FAILED_TESTS) == FAILED_TESTS
         catches.append(Catch(bug, test, noticed, time.monotonic() - begin))
     for place, content in before.items():
         (root / place).write_bytes(content)
@@ -105,7 +105,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="animus-planted-") as folder:
         root = copied(Path(folder))
         tests = sorted({test for bug in BUGS for test in bug.caught_by})
-        if status_of(tests, root) != 0:
+        if status_of(tests, root, expected=0) != 0:
             sys.stderr.write("the tests do not pass before anything is planted\n")
             return 1
         catches = []

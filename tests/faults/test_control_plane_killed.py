@@ -15,10 +15,8 @@ import pytest
 from animus_contracts.endpoints import BY_OPERATION
 from animus_control.failpoints import POINTS, TRANSACTION_POINTS
 from tests.faults.campaign import Campaign, sized
-from tests.faults.invariants import Promised, broken_invariants
-from tests.faults.observers import told_by
 from tests.faults.plant import CONTROL, Plant, a_plant
-from tests.faults.traffic import PROJECT, Traffic, prepare
+from tests.faults.traffic import Traffic, prepare
 
 LEASE_SECONDS = 2
 OPERATIONS = (
@@ -79,10 +77,5 @@ def test_a_control_plane_killed_at_every_point_loses_nothing_and_doubles_nothing
                 die(plant, f1, "killed at random", patience=chance.uniform(0.0, 0.7))
             plant.start(CONTROL)
             plant.wait_ready()
-            traffic.settle()
-        with plant.client(PROJECT) as client:
-            observed = told_by(client)
-    f1.runs = len(observed.runs)
-    promised = Promised(submissions=traffic.submitted, ends=traffic.ended)
-    f1.finish(traffic.complaints + broken_invariants(observed, promised))
+            traffic.judge(f1)
     assert sorted(f1.recoveries)[int(len(f1.recoveries) * 0.99) - 1] < READY_P99_SECONDS

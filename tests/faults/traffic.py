@@ -40,6 +40,9 @@ from animus_contracts.identifiers import LockId
 from animus_contracts.problems import CODES, PROBLEM_MEDIA_TYPE, Problem
 from animus_contracts.runs import CancelRun, CodeRef, Failure, FailureReason, Run, RunState, SubmitRun
 from tests.fakes.puppet import A_PROVENANCE
+from tests.faults.campaign import Campaign
+from tests.faults.invariants import CRASH_REASONS, Observed, Promised, broken_invariants
+from tests.faults.observers import told_by
 from tests.faults.plant import CONTROL, EXECUTOR, Plant
 
 PROJECT = "campaign"
@@ -81,6 +84,10 @@ class Caller:
 
     def close(self) -> None:
         self._http.close()
+
+    def set_timeout(self, seconds: float) -> None:
+        """Wait no longer than this for an answer."""
+        self._http.timeout = httpx.Timeout(seconds)
 
     def call(self, token: str, operation: str, body: Any, *, key: str = "", **names: str) -> Any:
         """Call once; bytes are sent as they are, messages as JSON."""
@@ -174,6 +181,20 @@ class Traffic:
                 if all(run.finished_at for run in client.runs.list()):
                     return
             time.sleep(0.3)
+
+    def judge(self, campaign: Campaign, *, reasons: frozenset[FailureReason] = CRASH_REASONS) -> Observed:
+        """Let everything end, look at all of it, and close the campaign.
+
+        Raises:
+            AssertionError: If anything does not hold.
+        """
+        self.settle()
+        with self.plant.client(PROJECT, control=self.controls[0]) as client:
+            observed = told_by(client)
+        campaign.runs += len(observed.runs)
+        promised = Promised(submissions=self.submitted, ends=self.ended, reasons=reasons)
+        campaign.finish(self.complaints + broken_invariants(observed, promised))
+        return observed
 
     def _caller(self, number: int) -> Caller:
         urls = [self.plant.url_of(name) for name in self.controls]
