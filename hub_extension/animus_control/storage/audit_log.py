@@ -84,7 +84,7 @@ class Chain:
             "new_hash": new_hash,
         }
         move, cursor = _MOVE_HEAD.on(self._transaction.dialect), self._transaction.cursor
-        self._transaction.answers.change(move.table)
+        self._transaction.known.change(move.table)
         cursor.execute(move.sql, move.bind(values))
         if cursor.rowcount != 1:
             raise AuditForkedError(f"the audit log no longer ends at {old_sequence}")

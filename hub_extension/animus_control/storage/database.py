@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from animus_control.services.ports import UnitOfWork
-from animus_control.storage.answers import Answers
 from animus_control.storage.failures import translate
+from animus_control.storage.known import Known
 from animus_control.storage.notifications import Notifications
 from animus_control.storage.session import Session
 from animus_control.storage.transaction import Transaction
@@ -54,7 +54,7 @@ class StoredDatabase:
         _, reader = self._engines
         try:
             with reader.begin() as connection:
-                session = Session(Transaction(connection, Answers()), writable=False)
+                session = Session(Transaction(connection, Known()), writable=False)
                 return work(StoredUnitOfWork(session))
         except (DBAPIError, PoolTimeoutError) as error:
             raise translate(error) from error

@@ -82,7 +82,7 @@ class Session:
         transaction = self._transaction
         compiled = query.on(transaction.dialect)
         bound = compiled.bind(values)
-        known = transaction.answers.get(compiled, bound)
+        known = transaction.known.get(compiled, bound)
         if known is not None:
             return known
         transaction.prepare(compiled, values)
@@ -94,7 +94,7 @@ class Session:
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
         rows = compiled.rows(found)
-        transaction.answers.put(compiled, bound, rows, characters=_characters(found))
+        transaction.known.put(compiled, bound, rows, characters=_characters(found))
         return rows
 
     def first(self, query: Prepared, values: Mapping[str, Any]) -> Any | None:
@@ -163,13 +163,13 @@ class Session:
         if self._marked:
             self._transaction.cursor.execute("ROLLBACK TO piece")
             self._transaction.cursor.execute("RELEASE piece")
-            self._transaction.answers.clear()
+            self._transaction.known.clear()
 
     def _changing(self, statement: Prepared) -> Compiled:
         if not self.writable:
             raise ReadOnlyError("this piece of work may only read")
         compiled = statement.on(self._transaction.dialect)
-        self._transaction.answers.change(compiled.table)
+        self._transaction.known.change(compiled.table)
         return compiled
 
     def _add(self, adding: Compiled, rows: Sequence[Mapping[str, Any]]) -> int:

@@ -16,8 +16,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from animus_control.storage.answers import Answers
 from animus_control.storage.failures import DRIVER_ERRORS, ends_transaction, translate
+from animus_control.storage.known import Known
 from animus_control.storage.prepared import Compiled
 from animus_control.storage.tables import SCHEMA
 
@@ -84,16 +84,16 @@ class Transaction:
 
     Args:
         connection: Open connection inside the transaction.
-        answers: What was read and is still true.
+        known: What was read and is still true.
     """
 
-    __slots__ = ("_waiting", "answers", "connection", "cursor", "dialect", "failure")
+    __slots__ = ("_waiting", "connection", "cursor", "dialect", "failure", "known")
 
-    def __init__(self, connection: Connection, answers: Answers) -> None:
+    def __init__(self, connection: Connection, known: Known) -> None:
         self.connection = connection
         self.cursor: Any = connection.connection.cursor()
         self.dialect = connection.dialect
-        self.answers = answers
+        self.known = known
         self.failure: Exception | None = None
         self._waiting = Waiting()
 

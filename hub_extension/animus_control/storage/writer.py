@@ -22,9 +22,9 @@ from sqlalchemy.exc import DBAPIError
 
 from animus_control.domain.errors import AnimusError
 from animus_control.failpoints import failpoint
-from animus_control.storage.answers import Answers
 from animus_control.storage.audit_log import Chain
 from animus_control.storage.failures import DRIVER_ERRORS, translate
+from animus_control.storage.known import Known
 from animus_control.storage.session import Session
 from animus_control.storage.transaction import MisplacedTrustError, Transaction
 from animus_control.storage.unit_of_work import StoredUnitOfWork
@@ -64,7 +64,7 @@ class Writer:
         self._engine = engine
         self._announce = announce
         self._notify = notify
-        self._answers = Answers()
+        self._known = Known()
         self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -132,8 +132,8 @@ class Writer:
         channels: set[str] = set()
         try:
             with self._engine.begin() as connection:
-                self._answers.begin(connection)
-                transaction = Transaction(connection, self._answers)
+                self._known.begin(connection)
+                transaction = Transaction(connection, self._known)
                 chain = Chain(transaction)
                 for piece in pieces:
                     channels |= _perform(piece, transaction, chain, exact=exact)
@@ -142,7 +142,7 @@ class Writer:
                 self._announce(connection, channels)
                 failpoint("after_flush")
         except Exception:
-            self._answers.clear()
+            self._known.clear()
             raise
         return channels
 

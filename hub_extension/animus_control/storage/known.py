@@ -4,7 +4,7 @@
 
 | who may have changed a table | how it is known |
 |---|---|
-| this writer | every change of a table goes through :meth:`Answers.change`, which forgets what was read of it |
+| this writer | every change of a table goes through :meth:`Known.change`, which forgets what was read of it |
 | this writer, taken back | whatever is rolled back forgets everything |
 | another process, on SQLite | ``PRAGMA data_version`` has another value, or the connection is another one |
 | another process, on PostgreSQL | cannot be known, so nothing outlives the transaction |
@@ -21,12 +21,12 @@ from sqlalchemy import Connection
 
 from animus_control.storage.prepared import Compiled
 
-MOST_ANSWERS = 1024
+MOST_KNOWN = 1024
 MOST_CHARACTERS = 65_536
 """Answers that are longer are not kept: what a process holds in memory stays below the product of the two."""
 
 
-class Answers:
+class Known:
     """Answers to queries of one table, by query and values."""
 
     __slots__ = ("_count", "_of_table", "_place")
@@ -52,7 +52,7 @@ class Answers:
         """Remember the rows that a query found."""
         if not query.table or characters > MOST_CHARACTERS:
             return
-        if self._count >= MOST_ANSWERS:
+        if self._count >= MOST_KNOWN:
             self.clear()
         self._count += 1
         self._of_table.setdefault(query.table, {})[_key(query, bound)] = rows
