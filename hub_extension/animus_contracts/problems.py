@@ -103,6 +103,7 @@ CODES: dict[str, Code] = {
     "service_unavailable": Code(503, "The service cannot answer now", retryable=True),
     "stale_epoch": Code(409, "The lease was lost to a newer attempt"),
     "storage_full": Code(507, "The server's storage is full", retryable=True),
+    "too_many_schedules": Code(409, "The project has as many schedules as it may"),
     "unauthenticated": Code(401, "Authentication is required"),
     "unsupported_media_type": Code(415, "The request's media type is not supported"),
     "xsrf_failed": Code(403, "The XSRF token is missing or wrong"),

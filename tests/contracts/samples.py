@@ -38,6 +38,8 @@ INSTANT = "2026-01-02T03:04:05.678901Z"
 def sample(kind: inspect.Type, name: str = "") -> Any:
     """Return a JSON value of a type; ``name`` is the field it fills."""
     match kind:
+        case inspect.Metadata():
+            return sample(kind.type, name)
         case inspect.StructType():
             tag = {kind.tag_field: kind.tag} if kind.tag_field else {}
             return tag | {field.encode_name: sample(field.type, field.name) for field in kind.fields}
@@ -48,7 +50,8 @@ def sample(kind: inspect.Type, name: str = "") -> Any:
         case inspect.ListType():
             return [sample(kind.item_type, name)]
         case inspect.DictType():
-            return {"key": sample(kind.value_type, name)}
+            key = sample(kind.key_type) if isinstance(kind.key_type, inspect.EnumType) else "key"
+            return {key: sample(kind.value_type, name)}
         case inspect.EnumType():
             return next(iter(kind.cls)).value
         case _:

@@ -22,14 +22,18 @@ from animus_control.services.repositories import (
     AuditLog,
     Environments,
     Executions,
+    Executors,
     Firings,
     IdempotencyKeys,
     Lineage,
     Metrics,
     Outbox,
+    Pipelines,
     Policies,
     ProjectObjects,
     Projects,
+    Queue,
+    Quotas,
     Records,
     RoleBindings,
     RunEvents,
@@ -58,7 +62,11 @@ class UnitOfWork(Protocol):
     approvals: Approvals
     schedules: Schedules
     firings: Firings
+    pipelines: Pipelines
     executions: Executions
+    executors: Executors
+    queue: Queue
+    quotas: Quotas
     artifacts: Records[Artifact]
     metrics: Metrics
     events: RunEvents

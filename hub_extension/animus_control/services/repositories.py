@@ -20,15 +20,20 @@ from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentState
 from animus_contracts.executions import Execution, Provenance, RunEvent
-from animus_contracts.identifiers import BindingId, ExecutionId, ProjectId, RunId, ScheduleId, TaskId
+from animus_contracts.executors import Executor
+from animus_contracts.identifiers import BindingId, ExecutionId, PipelineRunId, ProjectId, RunId, ScheduleId, TaskId
 from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
+from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, PipelineRun
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Policy
 from animus_contracts.projects import Project, Role, RoleBinding
+from animus_contracts.quotas import Quota
 from animus_contracts.runs import Progress, Run, RunState
-from animus_contracts.schedules import Firing, Schedule
+from animus_contracts.schedules import Firing, FiringState, Schedule
 from animus_contracts.tasks import Task
+from animus_control.domain.queue import Head
+from animus_control.domain.quotas import Spent, Standing
 
 T = TypeVar("T")
 
@@ -132,9 +137,6 @@ class Runs(Readable[Run], Protocol):
     def set_progress(self, run_id: RunId, progress: Progress) -> None:
         """Store how far a run is, unaudited and without a new version: progress is no decision and comes per cell."""
 
-    def next_queued(self, *, platform: str, refuse_production: bool) -> Run | None:
-        """Return the run that has been queued longest and fits, or None."""
-
     def count_by_state(self) -> Mapping[RunState, int]: ...
 
 
@@ -167,11 +169,80 @@ class Schedules(Records[Schedule], Protocol):
 class Firings(Records[Firing], Protocol):
     """Firings; a schedule has at most one for each time."""
 
-    def last(self, project_id: ProjectId, schedule_id: ScheduleId) -> Firing | None:
-        """Return the newest firing of a schedule that has a run, or is about to have one."""
+    def last(self, project_id: ProjectId, schedule_id: ScheduleId, state: FiringState) -> Firing | None:
+        """Return the newest firing of a schedule that is in a state."""
 
     def compare_and_set(self, firing: Firing, *, expected_version: int) -> bool:
         """Store what became of a firing if the stored one is pending and has the expected version."""
+
+
+class Pipelines(Readable[PipelineRun], Protocol):
+    """Pipeline runs, with their plans and the runs of their nodes. ``page`` filters by ``name`` and ``state``."""
+
+    def add(self, run: PipelineRun, plan: BoundPipeline, nodes: Sequence[NodeRun]) -> None: ...
+    def plan(self, project_id: ProjectId, pipeline_run_id: PipelineRunId) -> BoundPipeline: ...
+    def compare_and_set(self, run: PipelineRun, *, expected_version: int) -> bool:
+        """Replace the mutable part if the stored version is the expected one and the stored state is no end."""
+
+    def nodes(self, project_id: ProjectId, pipeline_run_id: PipelineRunId, *, after: int = 0) -> list[NodeRun]:
+        """Return the runs of nodes that changed after a version, in the order of the plan."""
+
+    def page_of_nodes(
+        self, project_id: ProjectId, pipeline_run_id: PipelineRunId, *, limit: int, cursor: str | None, node: str | None
+    ) -> Page[NodeRun]: ...
+    def save_nodes(self, nodes: Sequence[NodeRun]) -> None:
+        """Replace the mutable part of runs of nodes; the version of the whole changes with them."""
+
+    def stalled(self, *, limit: int) -> list[PipelineRun]:
+        """Return pipeline runs of all projects that are in progress although nothing in them is."""
+
+
+class Queue(Protocol):
+    """Runs in the order in which they go to executors, and those whose time is over."""
+
+    def heads(self, platform: str) -> list[Head]:
+        """Return the first run of each project and shape that is ready on a platform; flat in the queue's length."""
+
+    def platform(self, run: Run) -> str: ...
+    def ahead(self, run: Run, platform: str) -> int:
+        """Return how many runs of its project go before a queued one."""
+
+    def lengths(self, platform: str) -> Mapping[ProjectId, int]: ...
+    def running(self, platform: str) -> int: ...
+    def release(self, now: datetime) -> Sequence[str]:
+        """Let the runs whose backoff is over into the queue, unaudited; return their platforms."""
+
+    def impatient(self, now: datetime, *, limit: int) -> list[Run]:
+        """Return queued runs that may wait no longer."""
+
+    def overdue(self, now: datetime, *, limit: int) -> list[Run]:
+        """Return runs that executors hold and whose wall time is over."""
+
+
+class Quotas(Records[Quota], Protocol):
+    """Quota versions, and what projects use."""
+
+    def standing(self, project_id: ProjectId, now: datetime) -> Standing: ...
+    def standings(self, platform: str, now: datetime) -> Mapping[ProjectId, Standing]:
+        """Return the standing of every project with a run ready on the platform."""
+
+    def spend(self, project_id: ProjectId, day: int, spent: Spent) -> None:
+        """Add to what a project used on a day, unaudited: it follows from the ends of runs."""
+
+
+class Executors(Protocol):
+    """The executors that ever asked for work."""
+
+    def get(self, name: str) -> Executor | None: ...
+    def put(self, executor: Executor, *, known: bool, audited: bool) -> None:
+        """Store what an executor says of itself; unaudited only when its capabilities are what they were."""
+
+    def touch(self, name: str, now: datetime) -> None:
+        """Note that an executor was heard of, unaudited."""
+
+    def seen_since(self, moment: datetime) -> list[Executor]: ...
+    def page(self, *, limit: int, cursor: str | None) -> Page[Executor]:
+        """Return a page, ordered by name."""
 
 
 class Executions(Protocol):
@@ -185,6 +256,9 @@ class Executions(Protocol):
 
         Unaudited in itself, since leases are renewed every few seconds; the run's own change of state is audited.
         """
+
+    def canceling(self, executor: str) -> list[ExecutionId]:
+        """Return the live attempts of an executor that are to be stopped."""
 
     def expired(self, now: datetime, *, limit: int) -> list[Execution]:
         """Return live attempts whose lease ended before ``now``."""
@@ -244,6 +318,9 @@ class Metrics(Protocol):
     def add(self, project_id: ProjectId, metrics: Sequence[Metric]) -> None: ...
     def page(self, project_id: ProjectId, run_id: RunId, *, limit: int, cursor: str | None) -> Page[Metric]:
         """Return a page, oldest first."""
+
+    def latest(self, project_id: ProjectId, run_id: RunId) -> dict[str, float]:
+        """Return the value of each metric that was logged last, by name."""
 
 
 class RunEvents(Protocol):

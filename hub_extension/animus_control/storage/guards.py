@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from animus_contracts.answers import AnswerState
 from animus_contracts.approvals import ApprovalState
 from animus_contracts.executions import ExecutionState
+from animus_contracts.pipeline_runs import OPEN_NODES, PIPELINE_ENDS, NodeState
 from animus_contracts.runs import TERMINAL_STATES
 from animus_contracts.schedules import FiringState, ScheduleState
 from animus_contracts.tasks import TaskState
@@ -29,6 +30,7 @@ WRITTEN_ONCE = (
     "environment_locks",
     "lineage_edges",
     "metrics",
+    "pipeline_plans",
     "plans",
     "policies",
     "policy_decisions",
@@ -69,6 +71,16 @@ CHANGING = {
         _any_changed("project_id", "firing_id", "schedule_id", "due_at", "document")
         + " OR "
         + _among("state", (state.value for state in FiringState if state is not FiringState.PENDING))
+    ),
+    "pipeline_nodes": (
+        _any_changed("project_id", "pipeline_run_id", "place", "node", "document")
+        + " OR "
+        + _among("state", (state.value for state in NodeState if state not in OPEN_NODES))
+    ),
+    "pipeline_runs": (
+        _any_changed("project_id", "pipeline_run_id", "name", "created_by", "document")
+        + " OR "
+        + _among("state", (state.value for state in PIPELINE_ENDS))
     ),
     "projects": _any_changed("project_id", "name", "document"),
     "schedules": (

@@ -35,6 +35,7 @@ from animus_contracts.environments import Environment, EnvironmentLock, Environm
 from animus_contracts.executions import Execution, ExecutionState, Provenance, Verdict
 from animus_contracts.executors import Executor
 from animus_contracts.lineage import LineageEdge, Predicate
+from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, NodeState, PipelineRun, PipelineState
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Effect, Policy, PolicyDecision, PolicySnapshot, PolicyState
 from animus_contracts.projects import Project, ProjectState, Role, RoleBinding, SubjectType
@@ -47,7 +48,7 @@ from animus_control.storage.columns import METADATA, SERIAL, Instant, Message, n
 QUEUED = condition("state = 'queued'")
 READY = condition("state = 'queued' AND held_until IS NULL")
 HELD = condition("state = 'queued' AND held_until IS NOT NULL")
-IMPATIENT = condition("state = 'queued' AND queue_until IS NOT NULL")
+DUE = condition("due_at IS NOT NULL")
 IN_USE = condition("state IN ('dispatching', 'running', 'unknown', 'reconciling')")
 CANCELING = condition("state IN ('leased', 'running') AND cancel_requested")
 LIVE = condition("state IN ('leased', 'running')")
@@ -56,6 +57,7 @@ ACTIVE = condition("state = 'active'")
 NOT_RETIRED = condition("state <> 'retired'")
 STARTED = condition("state IN ('fired', 'pending')")
 NOT_ENDED = condition("state NOT IN ('canceled', 'failed', 'succeeded')")
+IN_PROGRESS = condition("state IN ('canceling', 'running')")
 
 
 projects = Table(
@@ -144,7 +146,7 @@ runs = records(
     Column("limitations", Message(list[Limitation]), nullable=False),
     Column("progress", Message(Progress), nullable=False),
     Column("queued_at", Instant), Column("started_at", Instant), Column("finished_at", Instant),
-    Column("held_until", Instant), Column("queue_until", Instant),
+    Column("held_until", Instant), Column("due_at", Instant),
     Column("failure", Message(Failure)), Column("repeats", Text), word("relation", Relation, nullable=True),
     CheckConstraint("state <> 'queued' OR queued_at IS NOT NULL", name="queued_at"),
     of_project("environment_locks", "environment_lock_id", "lock_id"),
@@ -157,7 +159,7 @@ Index(
     runs.c.run_id, sqlite_where=READY, postgresql_where=READY,
 )  # fmt: skip
 Index("ix_runs_held", runs.c.held_until, sqlite_where=HELD, postgresql_where=HELD)
-Index("ix_runs_impatient", runs.c.queue_until, sqlite_where=IMPATIENT, postgresql_where=IMPATIENT)
+Index("ix_runs_due", runs.c.due_at, sqlite_where=DUE, postgresql_where=DUE)
 Index(
     "ix_runs_in_use", runs.c.project_id, runs.c.cpus_milli, runs.c.memory_mib, runs.c.gpus, runs.c.started_at,
     sqlite_where=IN_USE, postgresql_where=IN_USE,
@@ -207,6 +209,42 @@ firings = records(
 
 plans = records("plans", "run_id", Plan, of_project("runs", "run_id"))
 
+pipeline_runs = records(
+    "pipeline_runs", "pipeline_run_id", PipelineRun,
+    text("name"), text("created_by"), word("state", PipelineState), number("version"),
+    Column("counts", Message(dict[NodeState, int]), nullable=False),
+    Column("finished_at", Instant), text("reason"),
+    by=("name", "state"),
+)  # fmt: skip
+Index(
+    "ix_pipeline_runs_in_progress", pipeline_runs.c.pipeline_run_id,
+    sqlite_where=IN_PROGRESS, postgresql_where=IN_PROGRESS,
+)  # fmt: skip
+
+pipeline_plans = records(
+    "pipeline_plans", "pipeline_run_id", BoundPipeline, of_project("pipeline_runs", "pipeline_run_id")
+)
+
+pipeline_nodes = Table(
+    "pipeline_nodes",
+    METADATA,
+    text("project_id"),
+    text("pipeline_run_id"),
+    number("place"),
+    text("node"),
+    word("state", NodeState),
+    number("version"),
+    Column("run_id", Text),
+    text("reason"),
+    Column("metrics", Message(dict[str, float]), nullable=False),
+    Column("submitted_at", Instant),
+    Column("ended_at", Instant),
+    Column("document", Message(NodeRun), nullable=False),
+    PrimaryKeyConstraint("project_id", "pipeline_run_id", "place"),
+    of_project("pipeline_runs", "pipeline_run_id"),
+    of_project("runs", "run_id"),
+)
+
 executions = Table(
     "executions",
     METADATA,
@@ -222,6 +260,7 @@ executions = Table(
     Column("ended_at", Instant),
     word("verdict", Verdict, nullable=True),
     Column("cancel_requested", Boolean, nullable=False),
+    Column("stop_by", Instant),
     number("last_sequence"),
     Column("document", Message(Execution), nullable=False),
     of_project("runs", "run_id"),
@@ -280,6 +319,7 @@ metrics = Table(
     text("project_id"),
     text("run_id"),
     number("sequence"),
+    text("name"),
     Column("document", Message(Metric), nullable=False),
     PrimaryKeyConstraint("project_id", "run_id", "sequence"),
     of_project("runs", "run_id"),

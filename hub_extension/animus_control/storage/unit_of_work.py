@@ -21,12 +21,16 @@ from animus_control.storage.repositories.approvals import ApprovalTable
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS
 from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS, EnvironmentTable
 from animus_control.storage.repositories.executions import ExecutionTable
+from animus_control.storage.repositories.executors import ExecutorTable
 from animus_control.storage.repositories.idempotency import IdempotencyTable
 from animus_control.storage.repositories.lineage import LineageTable
 from animus_control.storage.repositories.metrics import MetricTable
 from animus_control.storage.repositories.objects import ProjectObjectTable
+from animus_control.storage.repositories.pipelines import PipelineTable
 from animus_control.storage.repositories.policies import POLICY_DECISIONS, POLICY_SNAPSHOTS, PolicyTable
 from animus_control.storage.repositories.projects import ProjectTable
+from animus_control.storage.repositories.queue import QueueTable
+from animus_control.storage.repositories.quotas import QuotaTable
 from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.repositories.role_bindings import RoleBindingTable
 from animus_control.storage.repositories.run_events import RunEventTable
@@ -65,7 +69,11 @@ class StoredUnitOfWork:
         self.approvals: repositories.Approvals = ApprovalTable(session)
         self.schedules: repositories.Schedules = ScheduleTable(session)
         self.firings: repositories.Firings = FiringTable(session)
+        self.pipelines: repositories.Pipelines = PipelineTable(session)
         self.executions: repositories.Executions = ExecutionTable(session)
+        self.executors: repositories.Executors = ExecutorTable(session)
+        self.queue: repositories.Queue = QueueTable(session)
+        self.quotas: repositories.Quotas = QuotaTable(session)
         self.artifacts: repositories.Records[Artifact] = RecordTable(session, ARTIFACTS)
         self.metrics: repositories.Metrics = MetricTable(session)
         self.events: repositories.RunEvents = RunEventTable(session)

@@ -106,6 +106,21 @@ CREATE TABLE lineage_edges (
   CONSTRAINT fk_lineage_edges_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
+CREATE TABLE pipeline_runs (
+  project_id TEXT NOT NULL,
+  pipeline_run_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_pipeline_runs_state CHECK (state IN ('running', 'canceling', 'succeeded', 'failed', 'canceled')),
+  version BIGINT NOT NULL,
+  counts TEXT NOT NULL,
+  finished_at BIGINT,
+  reason TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_pipeline_runs PRIMARY KEY (project_id, pipeline_run_id),
+  CONSTRAINT fk_pipeline_runs_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
 CREATE TABLE policies (
   project_id TEXT NOT NULL,
   policy_id TEXT NOT NULL,
@@ -234,6 +249,15 @@ CREATE TABLE environment_locks (
   CONSTRAINT fk_environment_locks_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
+CREATE TABLE pipeline_plans (
+  project_id TEXT NOT NULL,
+  pipeline_run_id TEXT NOT NULL,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_pipeline_plans PRIMARY KEY (project_id, pipeline_run_id),
+  CONSTRAINT fk_pipeline_plans_project_id_pipeline_run_id FOREIGN KEY(project_id, pipeline_run_id) REFERENCES pipeline_runs (project_id, pipeline_run_id),
+  CONSTRAINT fk_pipeline_plans_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
 CREATE TABLE policy_decisions (
   project_id TEXT NOT NULL,
   decision_id TEXT NOT NULL,
@@ -269,7 +293,7 @@ CREATE TABLE runs (
   started_at BIGINT,
   finished_at BIGINT,
   held_until BIGINT,
-  queue_until BIGINT,
+  due_at BIGINT,
   failure TEXT,
   repeats TEXT,
   relation TEXT CONSTRAINT ck_runs_relation CHECK (relation IN ('retry', 'rerun', 'replay')),
@@ -347,6 +371,7 @@ CREATE TABLE executions (
   ended_at BIGINT,
   verdict TEXT CONSTRAINT ck_executions_verdict CHECK (verdict IN ('succeeded', 'failed', 'canceled')),
   cancel_requested BOOLEAN NOT NULL,
+  stop_by BIGINT,
   last_sequence BIGINT NOT NULL,
   document TEXT NOT NULL,
   CONSTRAINT pk_executions PRIMARY KEY (execution_id),
@@ -378,9 +403,28 @@ CREATE TABLE metrics (
   project_id TEXT NOT NULL,
   run_id TEXT NOT NULL,
   sequence BIGINT NOT NULL,
+  name TEXT NOT NULL,
   document TEXT NOT NULL,
   CONSTRAINT pk_metrics PRIMARY KEY (project_id, run_id, sequence),
   CONSTRAINT fk_metrics_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id)
+)
+
+CREATE TABLE pipeline_nodes (
+  project_id TEXT NOT NULL,
+  pipeline_run_id TEXT NOT NULL,
+  place BIGINT NOT NULL,
+  node TEXT NOT NULL,
+  state TEXT NOT NULL CONSTRAINT ck_pipeline_nodes_state CHECK (state IN ('waiting', 'running', 'succeeded', 'failed', 'skipped', 'canceled', 'reused')),
+  version BIGINT NOT NULL,
+  run_id TEXT,
+  reason TEXT NOT NULL,
+  metrics TEXT NOT NULL,
+  submitted_at BIGINT,
+  ended_at BIGINT,
+  document TEXT NOT NULL,
+  CONSTRAINT pk_pipeline_nodes PRIMARY KEY (project_id, pipeline_run_id, place),
+  CONSTRAINT fk_pipeline_nodes_project_id_pipeline_run_id FOREIGN KEY(project_id, pipeline_run_id) REFERENCES pipeline_runs (project_id, pipeline_run_id),
+  CONSTRAINT fk_pipeline_nodes_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id)
 )
 
 CREATE TABLE plans (
@@ -445,6 +489,12 @@ CREATE INDEX ix_lineage_edges_project_id_object_edge_id ON lineage_edges (projec
 
 CREATE INDEX ix_lineage_edges_project_id_subject_edge_id ON lineage_edges (project_id, subject, edge_id)
 
+CREATE INDEX ix_pipeline_runs_in_progress ON pipeline_runs (pipeline_run_id) WHERE state IN ('canceling', 'running')
+
+CREATE INDEX ix_pipeline_runs_project_id_name_pipeline_run_id ON pipeline_runs (project_id, name, pipeline_run_id)
+
+CREATE INDEX ix_pipeline_runs_project_id_state_pipeline_run_id ON pipeline_runs (project_id, state, pipeline_run_id)
+
 CREATE INDEX ix_policies_project_id_name_policy_id ON policies (project_id, name, policy_id)
 
 CREATE INDEX ix_preflights_project_id_inspection_id_preflight_id ON preflights (project_id, inspection_id, preflight_id)
@@ -471,9 +521,9 @@ CREATE INDEX ix_environment_locks_project_id_environment_lock_id ON environment_
 
 CREATE INDEX ix_policy_decisions_project_id_subject_decision_id ON policy_decisions (project_id, subject, decision_id)
 
-CREATE INDEX ix_runs_held ON runs (held_until) WHERE state = 'queued' AND held_until IS NOT NULL
+CREATE INDEX ix_runs_due ON runs (due_at) WHERE due_at IS NOT NULL
 
-CREATE INDEX ix_runs_impatient ON runs (queue_until) WHERE state = 'queued' AND queue_until IS NOT NULL
+CREATE INDEX ix_runs_held ON runs (held_until) WHERE state = 'queued' AND held_until IS NOT NULL
 
 CREATE INDEX ix_runs_in_use ON runs (project_id, cpus_milli, memory_mib, gpus, started_at) WHERE state IN ('dispatching', 'running', 'unknown', 'reconciling')
 
@@ -613,6 +663,18 @@ ALTER TABLE metrics ENABLE ALWAYS TRIGGER guard_metrics_delete
 CREATE TRIGGER guard_metrics_truncate BEFORE TRUNCATE ON metrics FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
 
 ALTER TABLE metrics ENABLE ALWAYS TRIGGER guard_metrics_truncate
+
+CREATE TRIGGER guard_pipeline_plans_update BEFORE UPDATE ON pipeline_plans FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_plans ENABLE ALWAYS TRIGGER guard_pipeline_plans_update
+
+CREATE TRIGGER guard_pipeline_plans_delete BEFORE DELETE ON pipeline_plans FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_plans ENABLE ALWAYS TRIGGER guard_pipeline_plans_delete
+
+CREATE TRIGGER guard_pipeline_plans_truncate BEFORE TRUNCATE ON pipeline_plans FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_plans ENABLE ALWAYS TRIGGER guard_pipeline_plans_truncate
 
 CREATE TRIGGER guard_plans_update BEFORE UPDATE ON plans FOR EACH ROW EXECUTE FUNCTION animus_refuse()
 
@@ -793,6 +855,30 @@ ALTER TABLE firings ENABLE ALWAYS TRIGGER guard_firings_delete
 CREATE TRIGGER guard_firings_truncate BEFORE TRUNCATE ON firings FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
 
 ALTER TABLE firings ENABLE ALWAYS TRIGGER guard_firings_truncate
+
+CREATE TRIGGER guard_pipeline_nodes_update BEFORE UPDATE ON pipeline_nodes FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.pipeline_run_id <> NEW.pipeline_run_id OR OLD.place <> NEW.place OR OLD.node <> NEW.node OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'reused', 'skipped', 'succeeded')) EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_nodes ENABLE ALWAYS TRIGGER guard_pipeline_nodes_update
+
+CREATE TRIGGER guard_pipeline_nodes_delete BEFORE DELETE ON pipeline_nodes FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_nodes ENABLE ALWAYS TRIGGER guard_pipeline_nodes_delete
+
+CREATE TRIGGER guard_pipeline_nodes_truncate BEFORE TRUNCATE ON pipeline_nodes FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_nodes ENABLE ALWAYS TRIGGER guard_pipeline_nodes_truncate
+
+CREATE TRIGGER guard_pipeline_runs_update BEFORE UPDATE ON pipeline_runs FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.pipeline_run_id <> NEW.pipeline_run_id OR OLD.name <> NEW.name OR OLD.created_by <> NEW.created_by OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded')) EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_runs ENABLE ALWAYS TRIGGER guard_pipeline_runs_update
+
+CREATE TRIGGER guard_pipeline_runs_delete BEFORE DELETE ON pipeline_runs FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_runs ENABLE ALWAYS TRIGGER guard_pipeline_runs_delete
+
+CREATE TRIGGER guard_pipeline_runs_truncate BEFORE TRUNCATE ON pipeline_runs FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE pipeline_runs ENABLE ALWAYS TRIGGER guard_pipeline_runs_truncate
 
 CREATE TRIGGER guard_projects_update BEFORE UPDATE ON projects FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.name <> NEW.name OR OLD.document <> NEW.document) EXECUTE FUNCTION animus_refuse()
 
