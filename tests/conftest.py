@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.engine import build_engines, migrate, open_database
@@ -19,6 +19,7 @@ from tests.postgres_server import PostgresServer, find_binaries, running
 TEMPLATE = "animus_template"
 # A busy machine makes examples slow, not wrong.
 settings.register_profile("animus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("noticing", settings.get_profile("animus"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("animus")
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 

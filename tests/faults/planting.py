@@ -69,7 +69,17 @@ def copied(folder: Path) -> Path:
 def status_of(tests: Sequence[str], root: Path, *, expected: int) -> int:
     """Run tests against the sources below a folder and return pytest's status; show them when it is another one."""
     places = os.pathsep.join(str(root / name) for name in SOURCES)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=noticing",
+        *tests,
+    ]
     # A file that is mended within a second of being broken must not be read from the cache of the broken one.
     environment = os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=root, env=environment, check=False, capture_output=True, timeout=SECONDS)

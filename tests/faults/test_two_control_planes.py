@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.postgres, pytest.mark.timeout(size
 BOTH = (CONTROL, SECOND_CONTROL)
 LEASE_SECONDS = 2
 TAKEOVER_SECONDS = 30.0
+HANG_SECONDS = 15.0
 WAKEUP_SECONDS = 1.5
 ROUNDS = sized(2, 60)
 
@@ -91,7 +92,7 @@ def test_one_that_hangs_in_the_middle_of_a_transaction_is_not_waited_for_longer_
     f19.faults["hung with the lock"] += 1
     f19.recoveries.append(until_accepted(plant, lock, SECOND_CONTROL))
     f19.finish()
-    assert max(f19.recoveries) < TAKEOVER_SECONDS
+    assert max(f19.recoveries) < HANG_SECONDS
 
 
 def hangs_not(plant: Plant) -> bool:
@@ -113,7 +114,7 @@ def test_killed_and_frozen_in_turn_they_lose_nothing_and_dispatch_nothing_twice(
     f19 = campaign("F19 two control planes")
     chance = f19.chance()
     lock = prepare(plant)
-    with Traffic(plant, lock, f19.seed, controls=BOTH, users=2, executors=4) as traffic:
+    with Traffic(plant, lock, f19.seed, controls=BOTH, users=2, executors=4, pause=0.1) as traffic:
         for _ in range(ROUNDS):
             victim, other = chance.sample(BOTH, 2)
             time.sleep(chance.uniform(0.5, 1.5))

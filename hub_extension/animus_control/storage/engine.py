@@ -39,7 +39,7 @@ SETTINGS = (
     "synchronous_commit=on",
     "lock_timeout=5s",
     "statement_timeout=30s",
-    "idle_in_transaction_session_timeout=30s",  # a process that hangs lets go of the audit log's head
+    "idle_in_transaction_session_timeout=10s",  # a process that hangs lets go of the audit log's head
 )
 
 
