@@ -64,6 +64,7 @@ from animus_contracts.projects import (
 from animus_contracts.queues import Waiting
 from animus_contracts.quotas import ProjectQuota, PutQuota, Quota
 from animus_contracts.runs import CancelRun, Run, SubmitRun
+from animus_contracts.schedules import CreateSchedule, Firing, Schedule
 from animus_contracts.tasks import EndTask, LeaseTask, TaskEnded, TaskLeaseReply
 
 
@@ -263,6 +264,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _read("approvals.read", P + "/approvals/{approval}", "Read an approval", Approval, permission=may.RUN_READ),
     _create("approvals.decide", P + "/approvals/{approval}:decide", "Approve or refuse another person's run",
             DecideApproval, Approval, status=200, permission=may.RUN_APPROVE),
+    # schedules
+    _create("schedules.create", P + "/schedules", "Submit a run again and again", CreateSchedule, Schedule,
+            permission=may.RUN_SUBMIT),
+    _read("schedules.list", P + "/schedules", "List schedules, newest first", Page[Schedule], query=NamedListQuery,
+          permission=may.RUN_READ),
+    _read("schedules.read", P + "/schedules/{schedule}", "Read a schedule and when it is due, by id or name",
+          Schedule, permission=may.RUN_READ),
+    _create("schedules.pause", P + "/schedules/{schedule}:pause", "Let a schedule rest", None, Schedule, status=200,
+            permission=may.RUN_SUBMIT),
+    _create("schedules.resume", P + "/schedules/{schedule}:resume", "Let a paused schedule go on", None, Schedule,
+            status=200, permission=may.RUN_SUBMIT),
+    _create("schedules.retire", P + "/schedules/{schedule}:retire", "End a schedule for ever", None, Schedule,
+            status=200, permission=may.RUN_SUBMIT),
+    _read("firings.list", P + "/schedules/{schedule}/firings", "List when a schedule was due, newest first",
+          Page[Firing], query=ListQuery, permission=may.RUN_READ),
     # runs
     _create("runs.submit", P + "/runs", "Submit a run", SubmitRun, Run, permission=may.RUN_SUBMIT),
     _read("runs.list", P + "/runs", "List runs, newest first", Page[Run], query=RunListQuery,

@@ -9,6 +9,7 @@ import msgspec
 from animus_contracts.approvals import Approval
 from animus_contracts.artifacts import Artifact, Metric
 from animus_contracts.audit import AuditEvent
+from animus_contracts.comparisons import Comparison
 from animus_contracts.environments import EnvironmentLock
 from animus_contracts.executions import Execution, Provenance
 from animus_contracts.lineage import LineageEdge
@@ -19,7 +20,8 @@ from animus_contracts.runs import Run
 class Explanation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What was run, on what, by whom, under which rules, and what came out.
 
-    ``audit`` holds the events that name the run, oldest first.
+    ``audit`` holds the events that name the run, oldest first. ``repetitions`` are the newest runs that repeat it, and
+    ``comparisons`` the newest ones in which it has a part.
     """
 
     run: Run
@@ -33,3 +35,5 @@ class Explanation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     lineage: list[LineageEdge]
     audit: list[AuditEvent]
     approval: Approval | None = None
+    repetitions: list[Run] = []
+    comparisons: list[Comparison] = []

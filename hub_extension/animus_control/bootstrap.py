@@ -35,15 +35,21 @@ from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import SYSTEM
 from animus_control.domain.limits import Limits
 from animus_control.failpoints import arm
+from animus_control.services.approvals import expire_approvals
+from animus_control.services.calls import Call
+from animus_control.services.firings import fire_due
 from animus_control.services.ports import Database, UnitOfWork
 from animus_control.services.reconcile import reconcile
 from animus_control.services.repositories import StoredToken
+from animus_control.services.tasks import return_lost_tasks
 from animus_control.settings import Settings
 from animus_control.storage.engine import SchemaError, open_database
 from animus_control.storage.objects import open_object_store
 from animus_control.worker import Worker
 
 RECONCILE_SECONDS = 3.0
+EXPIRE_SECONDS = 10.0
+FIRE_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
 GRACE_SECONDS = 10.0
 READERS = 8
@@ -162,11 +168,14 @@ def build_server(edge: Edge, settings: Settings) -> HTTPServer:
 def start_worker(edge: Edge) -> Worker:
     """Start what happens without being asked for."""
 
-    def reconcile_leases(uow: UnitOfWork) -> int:
-        return reconcile(uow, edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={}))
+    def system_call() -> Call:
+        return edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={})
 
     worker = Worker(edge.database)
-    worker.every(RECONCILE_SECONDS, "reconcile", reconcile_leases)
+    worker.every(RECONCILE_SECONDS, "reconcile", lambda uow: reconcile(uow, system_call()))
+    worker.every(EXPIRE_SECONDS, "approvals", lambda uow: expire_approvals(uow, system_call()))
+    worker.every(FIRE_SECONDS, "schedules", lambda uow: fire_due(uow, system_call()))
+    worker.every(RECONCILE_SECONDS, "tasks", lambda uow: return_lost_tasks(uow, system_call()))
     worker.every(PRUNE_SECONDS, "prune", lambda uow: uow.idempotency.prune(edge.clock()))
     return worker
 

@@ -35,7 +35,7 @@ def _row_faults(row: Endpoint) -> Iterable[str]:
         "is open to every user": is_user
         and not (row.permission or row.platform_admin or row.operation in OPEN_TO_ALL_USERS),
         "a data plane operation must be below its own resource": row.caller in {Caller.EXECUTOR, Caller.RUN}
-        and not row.path.startswith(("/leases", "/executions/{execution}")),
+        and not row.path.startswith(("/leases", "/executions/{execution}", "/tasks")),
         "a user's POST takes an Idempotency-Key": is_user and row.method == "POST" and not row.keyed,
         "only a POST takes an Idempotency-Key": row.keyed and row.method != "POST",
         "a PATCH needs If-Match": row.method == "PATCH" and not row.matches,

@@ -21,10 +21,11 @@ from animus_control.api.edge import Edge
 from animus_control.api.events import ProjectEventsHandler, RunEventsHandler
 from animus_control.api.handler import Handler
 from animus_control.api.health import HealthHandler, MetricsHandler, ReadinessHandler
-from animus_control.api.leases import LeaseHandler
+from animus_control.api.leases import LeaseHandler, TaskLeaseHandler
 from animus_control.api.openapi import OpenApiHandler, build_document
 from animus_control.api.operation import OperationHandler
 from animus_control.api.parsing import body_parser
+from animus_control.api.replays import ReplayHandler
 from animus_control.api.routing import Routes
 from animus_control.api.transfers import DownloadHandler, UploadHandler
 from animus_control.domain.errors import AnimusError, MissingError
@@ -41,11 +42,16 @@ STREAMS: Mapping[str, type[RequestHandler]] = {
     "objects.put": UploadHandler,
     "projects.events": ProjectEventsHandler,
     "runs.events": RunEventsHandler,
+    "tasks.object": DownloadHandler,
 }
 """Endpoints whose bytes are not JSON."""
 
-LONG_POLLS: Mapping[str, type[OperationHandler]] = {"executions.lease": LeaseHandler}
-"""Operations whose answer may wait."""
+SPECIAL: Mapping[str, type[OperationHandler]] = {
+    "executions.lease": LeaseHandler,
+    "runs.replay": ReplayHandler,
+    "tasks.lease": TaskLeaseHandler,
+}
+"""Operations whose answer waits for something: for work to be done, or for the object store."""
 
 
 class IncompleteEndpointError(RuntimeError):
@@ -143,7 +149,7 @@ class AnimusApplication(Application):
         shared: dict[str, Any] = {"edge": self._edge, "endpoint": endpoint, "operation": endpoint.operation}
         handler = STREAMS.get(endpoint.operation)
         if handler is None:
-            handler = LONG_POLLS.get(endpoint.operation, OperationHandler)
+            handler = SPECIAL.get(endpoint.operation, OperationHandler)
             shared["parse"] = body_parser(endpoint.request)
         return lambda path: (handler, {**shared, "parameters": path})
 

@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from animus_contracts.executions import LeaseReply
 from animus_control.api.handler import encode
 from animus_control.api.idempotency import Answer
 from animus_control.api.operation import OperationHandler
 from animus_control.api.wakeups import wait
 from animus_control.services import access
 from animus_control.services.moves import queue_of
+from animus_control.services.tasks import CHANNEL as TASKS
 
 MAX_WAIT_SECONDS = 30.0
 
@@ -33,11 +34,11 @@ class LeaseHandler(OperationHandler):
         self.require_open()
         message = self.message()
         deadline = self.edge.now() + min(max(message.wait_seconds, 0.0), MAX_WAIT_SECONDS)
-        with self.edge.wakeups.waiting(queue_of(message.platform)) as event:
+        with self.edge.wakeups.waiting(self.channel(message)) as event:
             while not self._gone:
                 event.clear()
                 lease = partial(access.perform, call=self.call(), endpoint=self.endpoint, message=message)
-                reply: LeaseReply = await self.decide(lease, write=True)
+                reply = await self.decide(lease, write=True)
                 left = deadline - self.edge.now()
                 if reply.lease is not None or left <= 0 or self.edge.wakeups.closing:
                     self.reply(Answer(self.endpoint.status, encode(reply)))
@@ -45,3 +46,16 @@ class LeaseHandler(OperationHandler):
                 await wait(event, left)
 
     post = operate
+
+    def channel(self, message: Any) -> str:
+        """Name what wakes an executor that waits for a run."""
+        return queue_of(message.platform)
+
+
+class TaskLeaseHandler(LeaseHandler):
+    """As :class:`LeaseHandler`, for tasks, which any executor may do."""
+
+    def channel(self, message: Any) -> str:
+        """Name what wakes an executor that waits for a task."""
+        del message
+        return TASKS

@@ -12,16 +12,22 @@ from animus_contracts.endpoints import Endpoint
 
 # Operation: (template below the API prefix, attribute of the answer that fills the last parameter).
 LOCATIONS: Mapping[str, tuple[str, str]] = {
+    "comparisons.create": ("/projects/{project}/comparisons/{created}", "comparison_id"),
     "dataset_versions.create": ("/projects/{project}/dataset-versions/{created}", "version_id"),
     "datasets.create": ("/projects/{project}/datasets/{created}", "dataset_id"),
     "environment_locks.create": ("/projects/{project}/environment-locks/{created}", "lock_id"),
     "environments.define": ("/projects/{project}/environments/{created}", "environment_id"),
     "executions.put_object": ("/executions/{execution}/objects/{created}", "digest"),
+    "inspections.create": ("/projects/{project}/inspections/{created}", "inspection_id"),
     "objects.put": ("/projects/{project}/objects/{created}", "digest"),
     "policies.put": ("/projects/{project}/policies?name={created}", "name"),
+    "preflights.create": ("/projects/{project}/preflights/{created}", "preflight_id"),
     "projects.create": ("/projects/{created}", "project_id"),
     "role_bindings.put": ("/projects/{project}/role-bindings/{created}", "binding_id"),
+    "runs.replay": ("/projects/{project}/runs/{created}", "run_id"),
+    "runs.rerun": ("/projects/{project}/runs/{created}", "run_id"),
     "runs.submit": ("/projects/{project}/runs/{created}", "run_id"),
+    "schedules.create": ("/projects/{project}/schedules/{created}", "schedule_id"),
 }
 
 

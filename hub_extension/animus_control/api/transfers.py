@@ -24,7 +24,7 @@ from animus_control.api.idempotency import Answer
 from animus_control.api.locations import location_of
 from animus_control.api.operation import BodyHandler
 from animus_control.domain.errors import ConflictError, InvalidError, MissingError
-from animus_control.services import access, artifacts, datasets, executions, objects
+from animus_control.services import access, artifacts, datasets, executions, objects, tasks
 from animus_control.services.calls import Call
 from animus_control.services.ports import UnitOfWork
 
@@ -146,10 +146,16 @@ def _input(uow: UnitOfWork, call: Call) -> Content:
     return Content(entry.digest, entry.size_bytes, entry.path)
 
 
+def _task_object(uow: UnitOfWork, call: Call) -> Content:
+    digest, size = tasks.object_for_fetch(uow, call)
+    return Content(digest, size, digest)
+
+
 DOWNLOADS: Mapping[str, Callable[[UnitOfWork, Call], Content]] = {
     "artifacts.download": _artifact,
     "dataset_versions.download": _dataset_file,
     "executions.input": _input,
+    "tasks.object": _task_object,
 }
 
 

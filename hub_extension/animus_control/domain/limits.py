@@ -26,6 +26,9 @@ class Limits:
         dataset_files: Most files in one dataset version.
         requirements_bytes: Longest lock text.
         policy_bytes: Longest policy text.
+        overtime: How long a run past its wall time is waited for before it is ended without its executor.
+        executor_seen: How long an executor that says nothing counts as one that could take a run.
+        executor_labels: Most labels of an executor, and most that a run may ask for.
         bindings: Most datasets bound to one run.
         outputs: Most outputs a run may promise.
         artifacts: Most artifacts of one run.
@@ -51,6 +54,9 @@ class Limits:
     dataset_files: int = 20_000
     requirements_bytes: int = MEBIBYTE
     policy_bytes: int = 64 * 1024
+    overtime: timedelta = timedelta(seconds=75)
+    executor_seen: timedelta = timedelta(seconds=90)
+    executor_labels: int = 16
     bindings: int = 64
     outputs: int = 256
     artifacts: int = 4096

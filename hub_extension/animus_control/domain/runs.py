@@ -21,6 +21,7 @@ from animus_contracts.problems import Fault
 from animus_contracts.runs import TERMINAL_STATES, CodeRef, Limitation, Run, RunState, SubmitRun
 from animus_control.domain.environments import resource_faults
 from animus_control.domain.errors import ConflictError, InvalidError
+from animus_control.domain.executors import executor_label_faults
 from animus_control.domain.limits import Limits
 from animus_control.domain.names import label_faults, name_faults, refuse
 
@@ -49,7 +50,7 @@ TRANSITIONS: Mapping[RunState, Mapping[Move, RunState]] = {
     S.CREATED: {M.PLAN: S.PLANNED, M.CANCEL: S.CANCELED},
     S.PLANNED: {M.AWAIT_APPROVAL: S.AWAITING_APPROVAL, M.QUEUE: S.QUEUED, M.CANCEL: S.CANCELED},
     S.AWAITING_APPROVAL: {M.QUEUE: S.QUEUED, M.CANCEL: S.CANCELED},
-    S.QUEUED: {M.LEASE: S.DISPATCHING, M.CANCEL: S.CANCELED},
+    S.QUEUED: {M.LEASE: S.DISPATCHING, M.FAIL: S.FAILED, M.CANCEL: S.CANCELED},
     S.DISPATCHING: {M.START: S.RUNNING, M.RETURN: S.QUEUED, M.FAIL: S.FAILED, M.CANCEL: S.CANCELED},
     S.RUNNING: {M.LOSE: S.UNKNOWN, M.SUCCEED: S.SUCCEEDED, M.FAIL: S.FAILED, M.CANCEL: S.CANCELED},
     S.UNKNOWN: {
@@ -124,19 +125,25 @@ def scheme_of(repository: str) -> str | None:
 
 def code_faults(code: CodeRef, limits: Limits) -> list[Fault]:
     """Check repository address, commit and path of a code reference."""
-    faults = []
-    scheme = scheme_of(code.repository) if len(code.repository) <= limits.description_characters else None
-    if scheme not in limits.repository_schemes:
-        allowed = ", ".join(sorted(limits.repository_schemes))
-        words = f"must be a repository address without password, reached by one of: {allowed}"
-        faults.append(Fault(path="$.code.repository", code="invalid_repository", message=words))
+    faults = place_faults(code.repository, code.path, limits, at="$.code")
     if not COMMIT.fullmatch(code.commit):
         words = f"must be a full commit id of 40 lower-case hexadecimal characters, not {code.commit[:80]!r}"
         faults.append(Fault(path="$.code.commit", code="not_a_commit", message=f"{words}; a branch is not a commit"))
-    if fault := path_fault(code.path):
-        faults.append(Fault(path="$.code.path", code="invalid_path", message=fault))
-    elif not code.path.endswith(".ipynb"):
-        faults.append(Fault(path="$.code.path", code="invalid_path", message="must name a notebook (.ipynb)"))
+    return faults
+
+
+def place_faults(repository: str, path: str, limits: Limits, *, at: str) -> list[Fault]:
+    """Check a repository's address and the path of a notebook in it; ``at`` is where a request names them."""
+    faults = []
+    scheme = scheme_of(repository) if len(repository) <= limits.description_characters else None
+    if scheme not in limits.repository_schemes:
+        allowed = ", ".join(sorted(limits.repository_schemes))
+        words = f"must be a repository address without password, reached by one of: {allowed}"
+        faults.append(Fault(path=f"{at}.repository", code="invalid_repository", message=words))
+    if fault := path_fault(path):
+        faults.append(Fault(path=f"{at}.path", code="invalid_path", message=fault))
+    elif not path.endswith(".ipynb"):
+        faults.append(Fault(path=f"{at}.path", code="invalid_path", message="must name a notebook (.ipynb)"))
     return faults
 
 
@@ -151,22 +158,27 @@ def check_submission(message: SubmitRun, limits: Limits) -> None:
     refuse(code_faults(message.code, limits), code="invalid_code_ref", remedy=remedy)
     refuse_secrets(message.parameters)
     refuse(parameter_faults(message.parameters_schema, message.parameters), code="parameter_invalid")
-    refuse(_shape_faults(message, limits))
+    refuse(shape_faults(message, limits))
+
+
+def secret_faults(parameters: Mapping[str, Any]) -> list[Fault]:
+    """Find parameters that look like credentials, naming the rule and never the value."""
+    found = {name: rule for name, value in parameters.items() if (rule := secret_rule(name, value))}
+    return [
+        Fault(path=f"$.parameters.{name[:80]}", code=rule, message=f"looks like a credential by the rule {rule!r}")
+        for name, rule in found.items()
+    ]
 
 
 def refuse_secrets(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters that look like credentials, naming the rule and never the value.
+    """Refuse parameters that look like credentials.
 
     Raises:
         InvalidError: ``secret_in_parameters``.
     """
-    found = {name: rule for name, value in parameters.items() if (rule := secret_rule(name, value))}
-    if not found:
+    faults = secret_faults(parameters)
+    if not faults:
         return
-    faults = [
-        Fault(path=f"$.parameters.{name[:80]}", code=rule, message=f"looks like a credential by the rule {rule!r}")
-        for name, rule in found.items()
-    ]
     raise InvalidError(
         "secret_in_parameters",
         f"{faults[0].path} {faults[0].message}",
@@ -175,7 +187,8 @@ def refuse_secrets(parameters: Mapping[str, Any]) -> None:
     )
 
 
-def _shape_faults(message: SubmitRun, limits: Limits) -> list[Fault]:
+def shape_faults(message: SubmitRun, limits: Limits) -> list[Fault]:
+    """Check names, numbers and sizes of a submission."""
     faults = label_faults(message.labels, limits)
     for name, most, things in (
         ("datasets", limits.bindings, [*message.datasets, *message.artifacts]),
@@ -195,6 +208,7 @@ def _shape_faults(message: SubmitRun, limits: Limits) -> list[Fault]:
             faults.append(Fault(path=f"$.outputs[{index}]", code="invalid_path", message=fault))
     if len(set(message.outputs)) != len(message.outputs):
         faults.append(Fault(path="$.outputs", code="duplicate_name", message="two outputs have the same name"))
+    faults += executor_label_faults(message.executor_labels, limits, path="$.executor_labels")
     return faults + _range_faults(message) + (resource_faults(message.resources) if message.resources else [])
 
 

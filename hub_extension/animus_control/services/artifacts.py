@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-from animus_contracts.artifacts import Artifact
+from animus_contracts.artifacts import Artifact, MadeArtifact
 from animus_contracts.audit import Action
-from animus_contracts.pages import ListQuery, Page
+from animus_contracts.digests import DIGEST
+from animus_contracts.pages import ArtifactFindQuery, ListQuery, Page
+from animus_contracts.problems import Fault
+from animus_control.domain.names import refuse
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
-from animus_control.services.scope import by_id, require
+from animus_control.services.scope import by_id, project_of, require
 
 
 @operation("artifacts.list")
@@ -19,6 +22,20 @@ def list_artifacts(uow: UnitOfWork, call: Call, message: ListQuery) -> Page[Arti
     """List a run's artifacts."""
     run = by_id(call, uow.runs, "run", "run")
     return paged(uow.artifacts.page, message, run.project_id, run_id=run.run_id)
+
+
+@operation("artifacts.find")
+def find_artifacts(uow: UnitOfWork, call: Call, message: ArtifactFindQuery) -> Page[MadeArtifact]:
+    """Find artifacts by the digest of their bytes."""
+    if DIGEST.fullmatch(message.digest) is None:
+        words = "must be sha256: and 64 lower-case hexadecimal digits"
+        refuse([Fault(path="$.digest", code="invalid", message=words)], code="invalid_query")
+    page = paged(uow.artifacts.page, message, project_of(call).project_id, digest=message.digest)
+    made = [
+        MadeArtifact(artifact=artifact, run=require(uow.runs.get(artifact.project_id, artifact.run_id), "run"))
+        for artifact in page.items
+    ]
+    return Page(items=made, next_cursor=page.next_cursor)
 
 
 def for_download(uow: UnitOfWork, call: Call) -> Artifact:

@@ -58,17 +58,32 @@ def bind(uow: UnitOfWork, call: Call, message: SubmitRun, snapshot: PolicySnapsh
     if message.resources is not None:
         remedy = "Ask for less, or define the next version of the environment with higher limits."
         refuse(limit_faults(message.resources, lock.limits), code="resource_limit_exceeded", remedy=remedy)
-    versions = _found(
-        uow.dataset_versions, project_id, message.datasets, "dataset version", "dataset_version_not_found"
-    )
-    artifacts = _found(uow.artifacts, project_id, message.artifacts, "artifact", "artifact_not_found")
+    versions, artifacts, faults = _inputs(uow, project_id, message)
+    if faults:
+        raise MissingError(faults[0].code, f"{faults[0].path}: {faults[0].message}", faults=faults)
     policies, is_new = (snapshot, False) if snapshot else current_snapshot(uow, call)
     return Bound(lock=lock, versions=versions, artifacts=artifacts, snapshot=policies, snapshot_is_new=is_new)
 
 
+def missing_faults(uow: UnitOfWork, call: Call, message: SubmitRun) -> list[Fault]:
+    """Find the inputs that a submission names and the project does not have."""
+    _, _, faults = _inputs(uow, project_of(call).project_id, message)
+    return faults
+
+
+def _inputs(
+    uow: UnitOfWork, project_id: ProjectId, message: SubmitRun
+) -> tuple[Mapping[DatasetVersionId, DatasetVersion], Mapping[ArtifactId, Artifact], list[Fault]]:
+    versions, no_versions = _found(
+        uow.dataset_versions, project_id, message.datasets, "dataset version", "dataset_version_not_found"
+    )
+    artifacts, no_artifacts = _found(uow.artifacts, project_id, message.artifacts, "artifact", "artifact_not_found")
+    return versions, artifacts, [*no_versions, *no_artifacts]
+
+
 def _found(
     records: Readable[Record], project_id: ProjectId, wanted: Mapping[str, Key], what: str, code: str
-) -> dict[Key, Record]:
+) -> tuple[dict[Key, Record], list[Fault]]:
     found: dict[Key, Record] = {}
     faults = []
     for name, record_id in wanted.items():
@@ -78,6 +93,4 @@ def _found(
             faults.append(Fault(path=f"$.{what.split(maxsplit=1)[0]}s.{name}", code=code, message=words))
         else:
             found[record_id] = record
-    if faults:
-        raise MissingError(code, f"{faults[0].path}: {faults[0].message}", faults=faults)
-    return found
+    return found, faults

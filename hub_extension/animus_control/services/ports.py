@@ -82,7 +82,7 @@ class UnitOfWork(Protocol):
     outbox: Outbox
 
     def notify(self, channel: str) -> None:
-        """Wake who waits on a channel (``queue:<platform>``, ``run:<id>``, ``project:<id>``, ``tasks``) when this is durable."""
+        """Wake who waits on a channel (``queue:<platform>``, ``tasks``, ``run:<id>``, …) when this is durable."""
 
 
 class Database(Protocol):

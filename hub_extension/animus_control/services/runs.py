@@ -7,18 +7,20 @@ from __future__ import annotations
 import msgspec
 
 from animus_contracts.audit import Action, AuditEvent
-from animus_contracts.executions import ExecutionState, Provenance
+from animus_contracts.executions import ExecutionState
 from animus_contracts.explanations import Explanation
 from animus_contracts.pages import MAX_LIMIT, Page, RunListQuery
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run
 from animus_control.domain.lineage import node
 from animus_control.domain.runs import Move, advance
+from animus_control.services import comparisons
 from animus_control.services.approvals import withdraw
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
+from animus_control.services.repeats import repetitions_of
 from animus_control.services.scope import by_id, project_of, require
 
 MAX_REASON = 500
@@ -62,21 +64,20 @@ def explain_run(uow: UnitOfWork, call: Call, message: None) -> Explanation:  # n
     """Tell the complete story of a run."""
     run = read_run(uow, call, None)
     project_id, run_id = run.project_id, run.run_id
-    executions = uow.executions.of_run(run_id)
-    found = (uow.executions.provenance(execution.execution_id) for execution in reversed(executions))
-    provenance: Provenance | None = next((item for item in found if item is not None), None)
     return Explanation(
         run=run,
         decision=require(uow.policy_decisions.get(project_id, run.policy_decision_id), "policy decision"),
         snapshot=require(uow.policy_snapshots.get(project_id, run.policy_snapshot_id), "policy snapshot"),
         lock=require(uow.environment_locks.get(project_id, run.environment_lock_id), "environment lock"),
         approval=uow.approvals.find(project_id, run_id=run_id),
-        executions=executions,
-        provenance=provenance,
+        executions=uow.executions.of_run(run_id),
+        provenance=comparisons.provenance_of(uow, run_id),
         artifacts=uow.artifacts.page(project_id, limit=MAX_LIMIT, cursor=None, run_id=run_id).items,
         metrics=uow.metrics.page(project_id, run_id, limit=MAX_LIMIT, cursor=None).items,
         lineage=uow.lineage.touching(project_id, [node("run", run_id)], limit=call.limits.lineage_edges),
         audit=_events_of(uow, run),
+        repetitions=repetitions_of(uow, run, limit=MAX_LIMIT),
+        comparisons=comparisons.of_run(uow, project_id, run_id),
     )
 
 

@@ -34,6 +34,7 @@ from animus_contracts.runs import (
     spec_hash,
 )
 from animus_control.domain import lineage
+from animus_control.domain.approvals import with_approval
 from animus_control.domain.plans import bind_artifact, build_plan
 from animus_control.domain.policies import SUBMIT, build_context
 from animus_control.domain.runs import Move, advance, check_submission, merged
@@ -61,6 +62,7 @@ class Ties:
         not_before: When it may be given to an executor at the earliest.
         snapshot: The policies it is judged by, when they are not today's.
         parameters_schema_digest: What its notebook declares, when that was checked before and is known by its digest.
+        approved_by: Who approved the run that the platform itself retries.
     """
 
     origin: Origin | None = None
@@ -69,6 +71,7 @@ class Ties:
     not_before: datetime | None = None
     snapshot: PolicySnapshot | None = None
     parameters_schema_digest: Digest | None = None
+    approved_by: str = ""
 
 
 UNTIED = Ties()
@@ -80,6 +83,15 @@ class Draft:
 
     run: Run
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A submission that was bound and judged, and is not stored."""
+
+    bound: Bound
+    draft: Draft
+    decision: PolicyDecision
 
 
 @operation("runs.submit")
@@ -103,10 +115,25 @@ def admit(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) 
         MissingError: If a lock, a dataset version or an artifact is not there.
         InvalidError: ``resource_limit_exceeded``.
     """
+    judged = judge(uow, call, message, ties)
+    if judged.decision.effect is Effect.DENY:
+        raise _refusal(call, judged.bound, judged.decision, judged.draft.run)
+    return _store(uow, call, judged.bound, judged.decision, judged.draft)
+
+
+def judge(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) -> Judged:
+    """Bind a submission and ask the policies; nothing is changed.
+
+    Raises:
+        MissingError: If a lock, a dataset version or an artifact is not there.
+        InvalidError: ``resource_limit_exceeded``.
+    """
     bound = bind(uow, call, message, ties.snapshot)
     draft = _draft(call, message, bound, ties)
     run = draft.run
     context = build_context(run, bound.lock, call.principal, call.role)
+    if ties.approved_by:
+        context = with_approval(context, ties.approved_by)
     name = project_of(call).name
     decision = decide(
         call,
@@ -117,9 +144,7 @@ def admit(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) 
         context=context,
         approvers=possible_approvers(uow, call),
     )
-    if decision.effect is Effect.DENY:
-        raise _refusal(call, bound, decision, run)
-    return _store(uow, call, bound, decision, draft)
+    return Judged(bound=bound, draft=draft, decision=decision)
 
 
 def _draft(call: Call, message: SubmitRun, bound: Bound, ties: Ties) -> Draft:
