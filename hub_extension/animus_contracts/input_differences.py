@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """In what two runs differ before anything was produced: pure, so that every process says the same.
 
-What differs by nature (ids, times, states, the peak of memory) is not told. A field that is missing on one side is a
+What differs by nature (ids, times, states, the peak of memory) is not told, nor what decides only when a run starts.
+An input counts by its content, whether it is a dataset version or an artifact. A field that is missing on one side is a
 difference; a provenance that is missing (a run that never ended) is not compared at all.
 """
 
@@ -42,7 +43,7 @@ def _of_run(run: Run) -> dict[str, Any]:
     return {
         "run_class": run.run_class.value,
         **_under("code", msgspec.to_builtins(run.code)),
-        **_under("datasets", {binding.name: binding.content_digest for binding in run.datasets}),
+        **_under("datasets", {binding.name: binding.content_digest for binding in [*run.datasets, *run.artifacts]}),
         **_under("parameters", run.parameters),
         "seed": run.seed,
         "environment.hash": run.env_hash,

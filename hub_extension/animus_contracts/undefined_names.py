@@ -4,8 +4,8 @@
 
 The check would rather miss one than raise a false alarm. A branch that may not be taken defines its names; the body of
 a function counts where the function is called, or, when it is only passed on, against all cells; code that guards
-against a NameError is believed. Where names can come from out of sight (``import *``, ``exec``, ``globals()``, ``%run``,
-an unknown magic, a cell that cannot be read) the check ends.
+against a NameError is believed. Where names can come from out of sight (``import *``, ``exec``, ``globals()``,
+``%run``, an unknown magic, a cell that cannot be read) the check ends.
 
 The client and the runner read notebooks; the trusted zone never imports this module.
 """

@@ -43,6 +43,9 @@ FIELDS: tuple[tuple[str, CauseKind, Confidence], ...] = (
 )
 """Which cause a difference of inputs is, by the beginning of the field; the first that fits. Other fields are none."""
 
+ARITHMETIC = frozenset({K.THREADS, K.HARDWARE})
+"""Causes that change the order of additions."""
+
 TRACES: dict[CauseKind, frozenset[CauseKind]] = {
     K.CLOCK: frozenset({K.CLOCK}),
     K.TIMING_OUTPUT: frozenset({K.TIMING_OUTPUT, K.CLOCK}),
@@ -53,8 +56,18 @@ TRACES: dict[CauseKind, frozenset[CauseKind]] = {
 """What in the code leaves traces that look like the key."""
 
 NUMERIC = frozenset(
-    {K.UNSEEDED_RANDOMNESS, K.THREADS, K.CLOCK, K.EXTERNAL_STATE, K.HARDWARE, K.PROCESS_IDENTITY, K.MEMORY_ADDRESS}
+    {
+        K.UNSEEDED_RANDOMNESS,
+        K.THREADS,
+        K.CLOCK,
+        K.EXTERNAL_STATE,
+        K.HARDWARE,
+        K.PROCESS_IDENTITY,
+        K.MEMORY_ADDRESS,
+        K.UNORDERED_ITERATION,
+    }
 )
+"""What in the code can make numbers differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,26 +88,31 @@ class Difference:
     appearance: Appearance = field(default_factory=Appearance)
     relative: float | None = None
 
+    @property
+    def is_noise(self) -> bool:
+        """Whether numbers differ so little that only the order of additions can be other."""
+        return self.relative is not None and self.relative < NOISE
+
 
 def find_causes(inputs: list[InputDifference], steps: list[Step], difference: Difference) -> list[Cause]:
     """Return why outputs differ, the most likely first; never empty."""
-    found = [*_of_inputs(inputs), *_of_code(steps, difference)]
+    found = [*_of_inputs(inputs, difference), *_of_code(steps, difference)]
     found.sort(key=lambda cause: cause.confidence is not Confidence.LIKELY)
     return found[:MAX_CAUSES] or [_unknown(difference)]
 
 
-def _of_inputs(inputs: list[InputDifference]) -> list[Cause]:
+def _of_inputs(inputs: list[InputDifference], difference: Difference) -> list[Cause]:
     found: dict[CauseKind, tuple[Confidence, list[str]]] = {}
-    for prefix, kind, confidence in FIELDS:
-        for one in inputs:
-            if (
-                one.field.startswith(prefix)
-                and next(row for row in FIELDS if one.field.startswith(row[0]))[0] == prefix
-            ):
-                told = f"{one.field}: {one.left or 'nothing'} and {one.right or 'nothing'}"
-                found.setdefault(kind, (confidence, []))[1].append(told)
+    for one in inputs:
+        row = next((row for row in FIELDS if one.field.startswith(row[0])), None)
+        if row is not None:
+            told = f"{one.field}: {one.left or 'nothing'} and {one.right or 'nothing'}"
+            confidence = Confidence.LIKELY if row[1] in ARITHMETIC and difference.is_noise else row[2]
+            found.setdefault(row[1], (confidence, []))[1].append(told)
+    order = [row[1] for row in FIELDS]
     return [
-        Cause(kind=kind, confidence=confidence, evidence=_summed_up(told)) for kind, (confidence, told) in found.items()
+        Cause(kind=kind, confidence=found[kind][0], evidence=_summed_up(found[kind][1]))
+        for kind in sorted(found, key=order.index)
     ]
 
 
@@ -113,7 +131,7 @@ def _of_code(steps: list[Step], difference: Difference) -> list[Cause]:
         suspects = [suspect for suspect in suspects if suspect.kind in NUMERIC]
     if not suspects:
         return [_cause(one, Confidence.POSSIBLE) for one in _suspects(within) if not one.is_weak] or _noise(difference)
-    if difference.relative is not None and difference.relative < NOISE:
+    if difference.is_noise:
         suspects.sort(key=lambda suspect: suspect.kind is not K.THREADS)
     first = suspects[0].kind
     return [_cause(one, Confidence.LIKELY if one.kind is first else Confidence.POSSIBLE) for one in suspects]
@@ -173,7 +191,7 @@ def _cause(suspect: Suspect, confidence: Confidence) -> Cause:
 
 
 def _noise(difference: Difference) -> list[Cause]:
-    if difference.relative is None or difference.relative >= NOISE:
+    if not difference.is_noise:
         return []
     told = f"numbers differ by at most {difference.relative:.2g} of their size, as additions in another order do"
     return [Cause(kind=K.THREADS, confidence=Confidence.POSSIBLE, evidence=told, cell_index=difference.cell_index)]

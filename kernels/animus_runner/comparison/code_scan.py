@@ -65,6 +65,7 @@ class _Scanner:
         self._seeded = seeded
         self._imports: dict[str, str] = {}
         self._sorted: set[str] = set()
+        self._classes: set[str] = set()
 
     def read(self, place: int, cell: Cell) -> None:
         code = read_cell(cell.source)
@@ -76,7 +77,10 @@ class _Scanner:
                 self.steps.append(Step(place=place, suspects=(found,)))
         if code.tree is None:
             return
-        self._sorted |= {name for node in ast.walk(code.tree) if (name := _sorted_in_place(node))}
+        for node in ast.walk(code.tree):
+            self._sorted.add(_sorted_in_place(node))
+            if isinstance(node, ast.ClassDef) and not _has_hash(node):
+                self._classes.add(node.name)
         for statement in code.tree.body:
             self.steps.append(self._step(place, cell, statement, lines))
 
@@ -153,13 +157,16 @@ class _Scanner:
             if kind:
                 yield node, kind, False
             elif _is_set(node) and id(node) not in ordered and not binds & self._sorted:
-                yield node, CauseKind.UNORDERED_ITERATION, True
+                yield node, CauseKind.UNORDERED_ITERATION, not self._holds_objects(node)
+
+    def _holds_objects(self, node: ast.AST) -> bool:
+        """Say whether a set holds objects that are hashed by their address; strings have a fixed hash in runs."""
+        made = [node.elt] if isinstance(node, ast.SetComp) else node.elts if isinstance(node, ast.Set) else []
+        return any(isinstance(one, ast.Call) and self._name(one.func) in self._classes for one in made)
 
     def _kind(self, node: ast.AST) -> CauseKind | None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return _of_text(node.value)
-        if isinstance(node, ast.Attribute) and self._name(node) == "os.environ":
-            return CauseKind.EXTERNAL_STATE
         return self._kind_of_call(self._name(node.func), node) if isinstance(node, ast.Call) else None
 
     def _kind_of_call(self, name: str, call: ast.Call) -> CauseKind | None:
@@ -198,6 +205,7 @@ def _used(nodes: list[ast.AST]) -> frozenset[str]:
 
 
 def _sorted_in_place(node: ast.AST) -> str:
+    """Return the name of a list that a call sorts; empty when it does not."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "sort":
         return node.func.value.id if isinstance(node.func.value, ast.Name) else ""
     return ""
@@ -206,6 +214,12 @@ def _sorted_in_place(node: ast.AST) -> str:
 def _is_set(node: ast.AST) -> bool:
     is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"set", "frozenset"}
     return is_call or isinstance(node, ast.Set | ast.SetComp)
+
+
+def _has_hash(node: ast.ClassDef) -> bool:
+    """Say whether a class says itself how its objects are hashed, or may inherit it."""
+    is_told = any(isinstance(member, ast.FunctionDef) and member.name in {"__hash__", "__eq__"} for member in node.body)
+    return is_told or bool(node.bases) or bool(node.decorator_list)
 
 
 def _of_text(text: str) -> CauseKind | None:

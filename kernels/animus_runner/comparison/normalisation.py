@@ -19,6 +19,12 @@ from animus_runner.comparison.pictures import without_generated_ids
 INJECTED, ERROR_MARKER = "injected-parameters", "papermill-error-cell-tag"
 COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+RICHER = frozenset(
+    {"image/png", "image/jpeg", "image/svg+xml", "text/html", "text/latex", "text/markdown", WIDGET_VIEW}
+)
+DEFAULT_REPR = re.compile(r"(<[\w.]{1,200}(?: object)?) at 0x[0-9a-f]{6,16}>")
+"""Nobody sees the name of an object that shows itself in a richer form."""
+
 MARKUP = frozenset({"text/html", "image/svg+xml"})
 
 # A path is looked at from its first component only, and has at most so many, so that time stays linear.
@@ -106,6 +112,8 @@ def _shown(output: dict[str, Any], run_id: str) -> dict[str, Any]:
         shown = {"ename": str(output.get("ename")), "evalue": normalised_text(_text(output.get("evalue")), run_id)}
         return {"output_type": "error", **shown, "traceback": [normalised_text(_text(line), run_id) for line in lines]}
     data = {kind: _datum(kind, value, run_id) for kind, value in sorted(_dict(output.get("data")).items())}
+    if data.keys() & RICHER and isinstance(data.get("text/plain"), str):
+        data["text/plain"] = DEFAULT_REPR.sub(r"\1>", data["text/plain"])
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 

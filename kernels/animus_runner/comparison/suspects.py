@@ -54,7 +54,7 @@ NAMES: dict[str, CauseKind] = {
     ),
     **dict.fromkeys(
         (
-            "os.getenv", "os.getloadavg", "os.path.getatime", "os.path.getctime", "os.path.getmtime", "os.popen",
+            "os.getloadavg", "os.path.getatime", "os.path.getctime", "os.path.getmtime", "os.popen",
             "os.stat", "os.system", "pandas.read_sql", "shutil.disk_usage", "socket.create_connection", "socket.socket",
             "sqlalchemy.create_engine", "sqlite3.connect", "urllib.request.urlopen", "urllib.request.urlretrieve",
         ),
