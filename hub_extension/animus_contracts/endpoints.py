@@ -50,6 +50,16 @@ from animus_contracts.pages import (
     Page,
     RunListQuery,
 )
+from animus_contracts.pipeline_runs import (
+    CancelPipeline,
+    GraphQuery,
+    NodeListQuery,
+    NodeRun,
+    PipelineGraph,
+    PipelineListQuery,
+    PipelineRun,
+    SubmitPipeline,
+)
 from animus_contracts.policies import Policy, PolicyDecision, PolicySnapshot, PutPolicy
 from animus_contracts.preflights import Preflight
 from animus_contracts.projects import (
@@ -184,6 +194,7 @@ def _executor(operation: str, path: str, summary: str, request: Any, response: A
 
 P = "/projects/{project}"
 R = P + "/runs/{run}"
+N = P + "/pipeline-runs/{pipeline}"
 X = "/executions/{execution}"
 may = Permission
 
@@ -319,6 +330,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
           permission=may.RUN_READ),
     _read("comparisons.list", P + "/comparisons", "List comparisons, newest first", Page[Comparison],
           query=ComparisonListQuery, permission=may.RUN_READ),
+    # pipelines
+    _create("pipelines.submit", P + "/pipeline-runs", "Submit a pipeline", SubmitPipeline, PipelineRun,
+            permission=may.RUN_SUBMIT),
+    _read("pipelines.list", P + "/pipeline-runs", "List pipeline runs, newest first", Page[PipelineRun],
+          query=PipelineListQuery, permission=may.RUN_READ),
+    _read("pipelines.read", N, "Read a pipeline run", PipelineRun, permission=may.RUN_READ),
+    _read("pipelines.nodes", N + "/nodes", "List a pipeline run's nodes with their parameters, states and metrics",
+          Page[NodeRun], query=NodeListQuery, permission=may.RUN_READ),
+    _read("pipelines.graph", N + "/graph", "A pipeline run as a graph", PipelineGraph, query=GraphQuery,
+          permission=may.RUN_READ),
+    _read("pipelines.events", N + "/events", "Follow a pipeline run live", None, query=EventsQuery,
+          produces=Body.EVENTS, permission=may.RUN_READ),
+    _create("pipelines.cancel", N + ":cancel", "Stop a pipeline run with everything in it", CancelPipeline,
+            PipelineRun, status=200, permission=may.RUN_CANCEL),
+    _create("pipelines.repair", N + ":repair", "Run what failed or was skipped again and reuse the rest", None,
+            PipelineRun, permission=may.RUN_SUBMIT),
     # lineage and audit
     _read("lineage.read", P + "/lineage", "The graph around an entity", LineageGraph, query=LineageQuery,
           permission=may.RUN_READ),

@@ -38,6 +38,7 @@ from animus_control.failpoints import arm
 from animus_control.services.approvals import expire_approvals
 from animus_control.services.calls import Call
 from animus_control.services.firings import fire_due
+from animus_control.services.pipeline_steps import sweep
 from animus_control.services.ports import Database, UnitOfWork
 from animus_control.services.reconcile import reconcile
 from animus_control.services.repositories import StoredToken
@@ -48,6 +49,7 @@ from animus_control.storage.objects import open_object_store
 from animus_control.worker import Worker
 
 RECONCILE_SECONDS = 3.0
+PIPELINE_SECONDS = 30.0
 EXPIRE_SECONDS = 10.0
 FIRE_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
@@ -171,11 +173,15 @@ def start_worker(edge: Edge) -> Worker:
     def system_call() -> Call:
         return edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={})
 
+    def sweep_pipelines(uow: UnitOfWork) -> int:
+        return sweep(uow, edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={}))
+
     worker = Worker(edge.database)
     worker.every(RECONCILE_SECONDS, "reconcile", lambda uow: reconcile(uow, system_call()))
     worker.every(EXPIRE_SECONDS, "approvals", lambda uow: expire_approvals(uow, system_call()))
     worker.every(FIRE_SECONDS, "schedules", lambda uow: fire_due(uow, system_call()))
     worker.every(RECONCILE_SECONDS, "tasks", lambda uow: return_lost_tasks(uow, system_call()))
+    worker.every(PIPELINE_SECONDS, "pipelines", sweep_pipelines)
     worker.every(PRUNE_SECONDS, "prune", lambda uow: uow.idempotency.prune(edge.clock()))
     return worker
 

@@ -20,6 +20,8 @@ LOCATIONS: Mapping[str, tuple[str, str]] = {
     "executions.put_object": ("/executions/{execution}/objects/{created}", "digest"),
     "inspections.create": ("/projects/{project}/inspections/{created}", "inspection_id"),
     "objects.put": ("/projects/{project}/objects/{created}", "digest"),
+    "pipelines.repair": ("/projects/{project}/pipeline-runs/{created}", "pipeline_run_id"),
+    "pipelines.submit": ("/projects/{project}/pipeline-runs/{created}", "pipeline_run_id"),
     "policies.put": ("/projects/{project}/policies?name={created}", "name"),
     "preflights.create": ("/projects/{project}/preflights/{created}", "preflight_id"),
     "projects.create": ("/projects/{created}", "project_id"),

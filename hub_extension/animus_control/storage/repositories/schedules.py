@@ -9,11 +9,11 @@ from datetime import datetime
 from sqlalchemy import bindparam, func, select, update
 
 from animus_contracts.identifiers import ProjectId, ScheduleId
-from animus_contracts.schedules import Firing, Schedule
+from animus_contracts.schedules import Firing, FiringState, Schedule
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.session import Session
-from animus_control.storage.tables import ACTIVE, NOT_RETIRED, PENDING, STARTED, firings, schedules
+from animus_control.storage.tables import ACTIVE, NOT_RETIRED, PENDING, firings, schedules
 
 LAYOUT = Layout[Schedule](schedules, changing=("state", "version", "next_at"))
 FIRINGS = Layout[Firing](
@@ -56,7 +56,7 @@ _LAST = Prepared(
     .where(
         firings.c.project_id == bindparam("project"),
         firings.c.schedule_id == bindparam("id"),
-        STARTED,
+        firings.c.state == bindparam("wanted"),
     )
     .order_by(firings.c.due_at.desc())
     .limit(1)
@@ -99,9 +99,9 @@ class FiringTable(RecordTable[Firing]):
     def __init__(self, session: Session) -> None:
         super().__init__(session, FIRINGS)
 
-    def last(self, project_id: ProjectId, schedule_id: ScheduleId) -> Firing | None:
-        """Return the newest firing of a schedule that has a run, or is about to have one."""
-        row = self._session.first(_LAST, {"project": project_id, "id": schedule_id})
+    def last(self, project_id: ProjectId, schedule_id: ScheduleId, state: FiringState) -> Firing | None:
+        """Return the newest firing of a schedule that is in a state."""
+        row = self._session.first(_LAST, {"project": project_id, "id": schedule_id, "wanted": state})
         return None if row is None else FIRINGS.read(row)
 
     def compare_and_set(self, firing: Firing, *, expected_version: int) -> bool:

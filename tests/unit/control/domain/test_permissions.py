@@ -19,7 +19,7 @@ V, E, A = Role.VIEWER, Role.EDITOR, Role.ADMIN
 LEAST = {
     "artifact:read": V, "audit:read": A, "dataset:read": V, "dataset:write": E, "environment:read": V,
     "environment:write": E, "member:read": V, "member:write": A, "policy:read": V, "policy:write": A,
-    "project:administer": A, "project:read": V, "run:cancel": E, "run:read": V, "run:submit": E,
+    "project:administer": A, "project:read": V, "run:approve": A, "run:cancel": E, "run:read": V, "run:submit": E,
 }  # fmt: skip
 ORDER = [V, E, A]
 

@@ -1,0 +1,200 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A schedule whose time has come submits its run with its owner's rights of that moment, or says why it did not.
+
+It needs not run on time or only once: each time is claimed by compare-and-set on the schedule, and kept as one firing.
+A branch is looked up by the data plane first; the firing is pending until the answer is here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from animus_contracts.answers import AnswerState
+from animus_contracts.audit import Action
+from animus_contracts.endpoints import Permission
+from animus_contracts.identifiers import FiringId
+from animus_contracts.inspections import Inspection
+from animus_contracts.pages import ListQuery, Page
+from animus_contracts.runs import TERMINAL_STATES, CancelRun, Limitation, Run, ScheduleRef, SubmitRun
+from animus_contracts.schedules import Firing, FiringState, Overlap, Schedule, ScheduleState
+from animus_control.domain.errors import AnimusError
+from animus_control.domain.identity import SYSTEM
+from animus_control.domain.permissions import RANK
+from animus_control.domain.runs import check_submission
+from animus_control.domain.schedules import Due, due_of
+from animus_control.services.access import RefusedError
+from animus_control.services.acting import on_behalf
+from animus_control.services.calls import Call, audited
+from animus_control.services.inspections import request_inspection, when_inspected
+from animus_control.services.listing import paged
+from animus_control.services.operations import operation
+from animus_control.services.ports import UnitOfWork
+from animus_control.services.repeats import newest_attempt_of
+from animus_control.services.runs import cancel_run
+from animus_control.services.schedules import schedule_of
+from animus_control.services.scope import require
+from animus_control.services.submission import Ties, admit
+
+BATCH = 50
+MISSED = "the control plane was not running at that time"
+BUSY = "the previous run has not ended"
+
+
+def fire_due(uow: UnitOfWork, call: Call) -> int:
+    """Fire the schedules whose time has come; call it every second or so with the system's principal.
+
+    Returns:
+        How many were due, at most :data:`BATCH`.
+    """
+    found = uow.schedules.due(call.now, limit=BATCH)
+    for schedule in found:
+        due = due_of(schedule, call.now)
+        state = schedule.state if due.next_at else ScheduleState.RETIRED
+        after = msgspec.structs.replace(schedule, next_at=due.next_at, state=state, version=schedule.version + 1)
+        if not uow.schedules.compare_and_set(after, expected_version=schedule.version):
+            continue
+        _record_missed(uow, call, schedule, due)
+        if due.fires:
+            _fire(uow, call, schedule, _new(call, schedule, due.fires))
+    return len(found)
+
+
+@operation("firings.list")
+def list_firings(uow: UnitOfWork, call: Call, message: ListQuery) -> Page[Firing]:
+    """List when a schedule was due."""
+    schedule = schedule_of(uow, call)
+    return paged(uow.firings.page, message, schedule.project_id, schedule_id=schedule.schedule_id)
+
+
+@when_inspected
+def fire_inspected(uow: UnitOfWork, call: Call, inspection: Inspection) -> None:
+    """Go on with the firing that waited for a look at its branch."""
+    call = replace(call, principal=SYSTEM)
+    firing = uow.firings.find(inspection.project_id, inspection_id=inspection.inspection_id)
+    if firing is None or firing.state is not FiringState.PENDING:
+        return
+    schedule = require(uow.schedules.get(firing.project_id, firing.schedule_id), "schedule")
+    if schedule.state is ScheduleState.PAUSED:
+        _settle(uow, call, firing, FiringState.SKIPPED, reason="the schedule was paused meanwhile")
+        return
+    findings = inspection.findings
+    if inspection.state is not AnswerState.ANSWERED or findings is None:
+        _settle(uow, call, firing, FiringState.REFUSED, reason=inspection.failure)
+    elif findings.problem is not None:
+        _settle(uow, call, firing, FiringState.REFUSED, reason=findings.problem.summary)
+    else:
+        given = schedule.submission
+        # What the worktree looked like when the schedule was made says nothing about the branch.
+        limitations = [each for each in given.limitations if each is not Limitation.DIRTY_WORKTREE]
+        code = msgspec.structs.replace(given.code, commit=findings.commit)
+        message = msgspec.structs.replace(
+            given, code=code, parameters_schema=findings.parameters, limitations=limitations
+        )
+        _submit(uow, call, schedule, firing, message)
+
+
+def _new(call: Call, schedule: Schedule, due_at: datetime) -> Firing:
+    return Firing(
+        firing_id=FiringId(call.new_id()),
+        project_id=schedule.project_id,
+        schedule_id=schedule.schedule_id,
+        due_at=due_at,
+        created_at=call.now,
+    )
+
+
+def _record_missed(uow: UnitOfWork, call: Call, schedule: Schedule, due: Due) -> None:
+    if not due.missed:
+        return
+    for moment in due.missed:
+        earlier = f"; so were {due.unrecorded} times before" if due.unrecorded and moment == due.missed[0] else ""
+        missed = msgspec.structs.replace(
+            _new(call, schedule, moment), state=FiringState.MISSED, reason=MISSED + earlier
+        )
+        uow.firings.add(missed)
+    details = {"state": FiringState.MISSED, "count": len(due.missed) + due.unrecorded}
+    _audit(uow, call, schedule.project_id, schedule.schedule_id, details)
+
+
+def _fire(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing) -> None:
+    if schedule.overlap is Overlap.SKIP and _is_busy(uow, schedule):
+        _settle(uow, call, firing, FiringState.SKIPPED, reason=BUSY)
+    elif schedule.ref:
+        _inspect(uow, call, schedule, firing)
+    else:
+        _submit(uow, call, schedule, firing, schedule.submission)
+
+
+def _inspect(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing) -> None:
+    code = schedule.submission.code
+    try:
+        acting = _in_owners_name(uow, call, schedule)
+        asked = request_inspection(uow, acting, repository=code.repository, ref=schedule.ref, path=code.path)
+    except AnimusError as error:
+        _settle(uow, call, firing, FiringState.REFUSED, reason=str(error))
+        return
+    uow.firings.add(msgspec.structs.replace(firing, inspection_id=asked.inspection_id))
+
+
+def _submit(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing, message: SubmitRun) -> None:
+    ties = Ties(schedule=ScheduleRef(schedule_id=schedule.schedule_id, firing_id=firing.firing_id))
+    running = _running(uow, schedule)
+    try:
+        check_submission(message, call.limits)
+        acting = _in_owners_name(uow, call, schedule)
+        run = admit(uow, acting, message, ties)
+    except RefusedError as error:
+        error.record(uow)
+        decision = error.extra.get("decision_id")
+        _settle(uow, call, firing, FiringState.REFUSED, reason=error.detail, decision_id=decision)
+        return
+    except AnimusError as error:
+        _settle(uow, call, firing, FiringState.REFUSED, reason=error.detail)
+        return
+    _settle(uow, call, firing, FiringState.FIRED, run_id=run.run_id, commit=run.code.commit)
+    if running is not None and schedule.overlap is Overlap.CANCEL_PREVIOUS:
+        reason = CancelRun(reason=f"the schedule {schedule.name!r} has started its next run")
+        cancel_run(uow, replace(acting, path={"run": running.run_id}), reason)
+
+
+def _in_owners_name(uow: UnitOfWork, call: Call, schedule: Schedule) -> Call:
+    project = require(uow.projects.get(schedule.project_id), "project")
+    acting = on_behalf(uow, call, project, schedule.created_by, Permission.RUN_SUBMIT)
+    role = min(acting.role or schedule.role, schedule.role, key=RANK.__getitem__)
+    return replace(acting, role=role)
+
+
+def _is_busy(uow: UnitOfWork, schedule: Schedule) -> bool:
+    pending = uow.firings.last(schedule.project_id, schedule.schedule_id, FiringState.PENDING)
+    return pending is not None or _running(uow, schedule) is not None
+
+
+def _running(uow: UnitOfWork, schedule: Schedule) -> Run | None:
+    firing = uow.firings.last(schedule.project_id, schedule.schedule_id, FiringState.FIRED)
+    if firing is None or firing.run_id is None:
+        return None
+    run = newest_attempt_of(uow, require(uow.runs.get(firing.project_id, firing.run_id), "run"))
+    return None if run.state in TERMINAL_STATES else run
+
+
+def _settle(uow: UnitOfWork, call: Call, firing: Firing, state: FiringState, **facts: Any) -> None:
+    after = msgspec.structs.replace(firing, state=state, **facts)
+    if firing.inspection_id is None:
+        uow.firings.add(after)
+    else:
+        after = msgspec.structs.replace(after, version=firing.version + 1)
+        if not uow.firings.compare_and_set(after, expected_version=firing.version):
+            return
+    details = {"firing_id": after.firing_id, "due_at": after.due_at.isoformat(), "state": state}
+    known = {name: value for name in ("run_id", "decision_id", "reason") if (value := getattr(after, name))}
+    _audit(uow, call, firing.project_id, firing.schedule_id, details | known)
+
+
+def _audit(uow: UnitOfWork, call: Call, project_id: Any, schedule_id: str, details: dict[str, Any]) -> None:
+    record = audited(call, Action.SCHEDULE_FIRED, f"schedule:{schedule_id}", project_id=project_id, details=details)
+    uow.audit.append(record)
