@@ -4,14 +4,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +17,7 @@ import pytest
 from animus_contracts.datasets import CreateDataset
 from animus_contracts.digests import digest_bytes
 from tests.e2e.bad_input import NOTEBOOK, Works, one_line, refused, the_works
+from tests.faults.disks import a_small_disk, fill
 from tests.faults.plant import CONTROL, a_plant
 from tests.postgres_server import find_binaries, running
 
@@ -30,37 +27,11 @@ MIB = 1 << 20
 DISK_MIB = 24
 
 
-@contextmanager
-def a_small_disk(folder: Path) -> Iterator[Path]:
-    """Mount a file system that is soon full."""
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if os.geteuid() != 0 or mount is None:
-        pytest.skip("only root can mount a file system that is small enough to be filled")
-    done = subprocess.run([mount, "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(folder)], check=False)
-    if done.returncode != 0:
-        pytest.skip("this machine lets nobody mount a file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.fixture(scope="module", name="works")
 def _works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
     with the_works(tmp_path_factory.mktemp("held"), executes=False) as works:
         works.submit(works.submission())
         yield works
-
-
-def fill(ballast: Path) -> None:
-    """Write a file until there is no room."""
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError as error:
-            assert error.errno == errno.ENOSPC  # noqa: PT017  # any other error is not the one that is wanted
 
 
 def readiness(works: Works) -> tuple[int, list[str]]:
@@ -83,7 +54,10 @@ def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> None:
 
 
 def test_a_full_disk_is_told_and_when_there_is_room_again_everything_acknowledged_is_there(tmp_path: Path) -> None:
-    with a_small_disk(tmp_path / "stores") as disk, the_works(tmp_path, stores=disk, executes=False) as works:
+    with (
+        a_small_disk(tmp_path / "stores", mebibytes=DISK_MIB) as disk,
+        the_works(tmp_path, stores=disk, executes=False) as works,
+    ):
         works.submit(works.submission())
         fill(disk / "ballast")
         content, key = os.urandom(MIB), uuid4().hex
