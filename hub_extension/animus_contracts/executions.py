@@ -31,7 +31,10 @@ class ExecutionState(StrEnum):
 
 
 class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One attempt at a run. Lease times are the control plane's."""
+    """One attempt at a run. Lease times are the control plane's.
+
+    ``stop_by`` is set when the run is past its wall time: then the control plane waits no longer for its end.
+    """
 
     execution_id: ExecutionId
     run_id: RunId
@@ -46,6 +49,7 @@ class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ended_at: datetime | None = None
     verdict: Verdict | None = None
     cancel_requested: bool = False
+    stop_by: datetime | None = None
     last_sequence: int = 0
 
 

@@ -14,6 +14,7 @@ from animus_contracts.environments import EnvironmentLock
 from animus_contracts.executions import Execution, Provenance
 from animus_contracts.lineage import LineageEdge
 from animus_contracts.policies import PolicyDecision, PolicySnapshot
+from animus_contracts.queues import Waiting
 from animus_contracts.runs import Run
 
 
@@ -21,7 +22,7 @@ class Explanation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """What was run, on what, by whom, under which rules, and what came out.
 
     ``audit`` holds the events that name the run, oldest first. ``repetitions`` are the newest runs that repeat it, and
-    ``comparisons`` the newest ones in which it has a part.
+    ``comparisons`` the newest ones in which it has a part. ``waiting`` tells why a run that has not started waits.
     """
 
     run: Run
@@ -37,3 +38,4 @@ class Explanation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     approval: Approval | None = None
     repetitions: list[Run] = []
     comparisons: list[Comparison] = []
+    waiting: Waiting | None = None

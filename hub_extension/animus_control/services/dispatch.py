@@ -1,17 +1,24 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The run that waits longest is leased to whoever asks first; the lease carries the plan, an epoch and one token."""
+"""The run that goes next is leased to whoever asks first; the lease carries the plan, an epoch and one token.
+
+Quotas are asked here and not at submission: a run over its project's quota waits, it is not refused.
+"""
 
 from __future__ import annotations
 
 from animus_contracts.audit import Action
 from animus_contracts.executions import Execution, ExecutionState, Lease, LeaseReply, LeaseRequest
 from animus_contracts.identifiers import ExecutionId
+from animus_contracts.runs import Run
+from animus_control.domain.queue import choose, demand_of
 from animus_control.domain.runs import Move, advance
 from animus_control.services.calls import Call
+from animus_control.services.executors import note_lease, note_request
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
+from animus_control.services.scope import require
 from animus_control.services.tokens import DISPATCH, issue
 
 
@@ -21,9 +28,20 @@ def lease_run(uow: UnitOfWork, call: Call, message: LeaseRequest) -> LeaseReply:
 
     An executor that cannot protect a run completely is given no production run.
     """
-    queued = uow.runs.next_queued(platform=message.platform, refuse_production=bool(message.limitations))
-    if queued is None:
+    executor = note_request(uow, call, message)
+    head = choose(
+        uow.queue.heads(message.platform),
+        message.platform,
+        message,
+        uow.quotas.standings(message.platform, call.now),
+    )
+    if head is None:
         return LeaseReply(lease=None)
+    note_lease(uow, executor, demand_of(head.shape))
+    return LeaseReply(lease=_lease(uow, call, require(uow.runs.get(head.project_id, head.run_id), "run")))
+
+
+def _lease(uow: UnitOfWork, call: Call, queued: Run) -> Lease:
     run = advance(queued, Move.LEASE, call.now, attempt=queued.attempt + 1, epoch=queued.epoch + 1)
     execution = Execution(
         execution_id=ExecutionId(call.new_id()),
@@ -39,7 +57,7 @@ def lease_run(uow: UnitOfWork, call: Call, message: LeaseRequest) -> LeaseReply:
     uow.executions.add(execution)
     token = issue(uow, call, execution, kind=DISPATCH, life=call.limits.lease)
     store_move(uow, call, queued, run, Action.EXECUTION_LEASED, {"execution_id": execution.execution_id})
-    lease = Lease(
+    return Lease(
         execution_id=execution.execution_id,
         run_id=run.run_id,
         project_id=run.project_id,
@@ -51,4 +69,3 @@ def lease_run(uow: UnitOfWork, call: Call, message: LeaseRequest) -> LeaseReply:
         plan_digest=run.plan_digest,
         plan=uow.runs.plan(run.run_id),
     )
-    return LeaseReply(lease=lease)

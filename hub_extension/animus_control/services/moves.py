@@ -20,6 +20,8 @@ from animus_control.services.calls import Call, audited
 from animus_control.services.ports import UnitOfWork
 
 STATE_EVENT = "run.state"
+EVERY_QUEUE = "queue"
+"""Channel on which all executors wait, whatever their platform."""
 
 REPEATERS: list[Callable[[UnitOfWork, Call, Run], Run | None]] = []
 """Each is called with a run that has just ended and returns the run that repeats it, if it made one."""

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""No run waits for an executor that is gone: a lost lease returns it, or after a second period of grace fails it.
+"""No run waits for ever: not for an executor that is gone, not for one that never comes, not past its wall time.
 
-The grace counts from the moment the loss was noticed, so that an outage of the control plane itself ends no run whose
-executor still lives.
+A lost lease returns a run, or after a second period of grace fails it. A run that waited longer than it may fails, and
+so does one whose executor lives and does not end it. Grace counts from the moment at which the loss, or the end of the
+wall time, was noticed, so that an outage of the control plane itself ends no run whose executor still lives.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from animus_contracts.executions import Execution, ExecutionState
 from animus_contracts.runs import Failure, FailureReason, Run, RunState
 from animus_control.domain.runs import Move, advance
 from animus_control.services.calls import Call
+from animus_control.services.executions import LIVE
 from animus_control.services.moves import queue_of, store_move
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import require
+from animus_control.services.waiting import waiting_of
 
 BATCH = 100
+MOST_OVERDUE = 1000
 LOST = Failure(
     reason=FailureReason.INFRASTRUCTURE,
     summary="The executor was lost while the run was running.",
@@ -42,8 +46,14 @@ def reconcile(uow: UnitOfWork, call: Call) -> int:
         call: The reconciler's call; its ``now`` decides what has expired.
 
     Returns:
-        How many attempts were handled, at most :data:`BATCH`.
+        How many attempts and runs were handled.
     """
+    for platform in uow.queue.release(call.now):
+        uow.notify(queue_of(platform))
+    return _lost_leases(uow, call) + _waited_enough(uow, call) + _ran_enough(uow, call)
+
+
+def _lost_leases(uow: UnitOfWork, call: Call) -> int:
     expired = uow.executions.expired(call.now, limit=BATCH)
     for execution in expired:
         run = require(uow.runs.get(execution.project_id, execution.run_id), "run")
@@ -52,6 +62,47 @@ def reconcile(uow: UnitOfWork, call: Call) -> int:
         else:
             _give_up(uow, call, execution, run)
     return len(expired)
+
+
+def _waited_enough(uow: UnitOfWork, call: Call) -> int:
+    impatient = uow.queue.impatient(call.now, limit=BATCH)
+    for run in impatient:
+        failure = Failure(
+            reason=FailureReason.TIMEOUT,
+            summary=f"It never started: no executor took it within {run.queue_seconds} seconds.",
+            detail=waiting_of(uow, call, run).detail,
+            remedy="Let it wait longer, or ask for what some executor has.",
+        )
+        failed = advance(run, Move.FAIL, call.now, failure=failure)
+        store_move(uow, call, run, failed, Action.RUN_STATE_CHANGED, {"reason": failure.reason})
+    return len(impatient)
+
+
+def _ran_enough(uow: UnitOfWork, call: Call) -> int:
+    handled = 0
+    for run in uow.queue.overdue(call.now, limit=MOST_OVERDUE):
+        for execution in [item for item in uow.executions.of_run(run.run_id) if item.state in LIVE]:
+            if execution.stop_by is None:
+                noticed = msgspec.structs.replace(execution, stop_by=call.now + call.limits.overtime)
+                uow.executions.save(noticed, expected_epoch=execution.epoch)
+            elif execution.stop_by <= call.now:
+                _cut_off(uow, call, execution, run)
+                handled += 1
+    return handled
+
+
+def _cut_off(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> None:
+    lost = msgspec.structs.replace(execution, state=ExecutionState.LOST, ended_at=call.now)
+    uow.executions.save(lost, expected_epoch=execution.epoch)
+    uow.tokens.revoke(execution.execution_id)
+    failure = Failure(
+        reason=FailureReason.TIMEOUT,
+        summary=f"It ran longer than the {run.resources.wall_seconds} seconds it asked for, and did not end by itself.",
+        detail=f"The executor {execution.executor!r} still held it {call.limits.overtime.seconds} seconds later.",
+        remedy="Ask for more wall_seconds; if it happens often, look at the executor's log.",
+    )
+    move, changes = (Move.CANCEL, {}) if execution.cancel_requested else (Move.FAIL, {"failure": failure})
+    store_move(uow, call, run, advance(run, move, call.now, **changes), Action.EXECUTION_LOST, _facts(execution))
 
 
 def _wait(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> None:

@@ -10,21 +10,24 @@ from animus_contracts.audit import Action, AuditEvent
 from animus_contracts.executions import ExecutionState
 from animus_contracts.explanations import Explanation
 from animus_contracts.pages import MAX_LIMIT, Page, RunListQuery
-from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run
+from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run, RunState
 from animus_control.domain.lineage import node
 from animus_control.domain.runs import Move, advance
 from animus_control.services import comparisons
 from animus_control.services.approvals import withdraw
 from animus_control.services.calls import Call, audited
+from animus_control.services.executors import channel_of
 from animus_control.services.listing import paged
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.repeats import repetitions_of
 from animus_control.services.scope import by_id, project_of, require
+from animus_control.services.waiting import waiting_of
 
 MAX_REASON = 500
 LIVE = frozenset({ExecutionState.LEASED, ExecutionState.RUNNING})
+UNSTARTED = frozenset({RunState.AWAITING_APPROVAL, RunState.QUEUED})
 
 
 @operation("runs.list")
@@ -42,7 +45,7 @@ def read_run(uow: UnitOfWork, call: Call, message: object) -> Run:  # noqa: ARG0
 
 @operation("runs.cancel")
 def cancel_run(uow: UnitOfWork, call: Call, message: CancelRun) -> Run:
-    """Stop a run: at once when nobody executes it, otherwise by asking its executor at the next heartbeat."""
+    """Stop a run: at once when nobody executes it, otherwise by asking its executor, which is woken."""
     run = read_run(uow, call, None)
     if run.state in TERMINAL_STATES:
         return run
@@ -56,6 +59,7 @@ def cancel_run(uow: UnitOfWork, call: Call, message: CancelRun) -> Run:
             continue
         uow.executions.save(msgspec.structs.replace(execution, cancel_requested=True), expected_epoch=execution.epoch)
         uow.audit.append(audited(call, Action.RUN_CANCEL_REQUESTED, f"run:{run.run_id}", details=details))
+        uow.notify(channel_of(execution.executor))
     return run
 
 
@@ -78,6 +82,7 @@ def explain_run(uow: UnitOfWork, call: Call, message: None) -> Explanation:  # n
         audit=_events_of(uow, run),
         repetitions=repetitions_of(uow, run, limit=MAX_LIMIT),
         comparisons=comparisons.of_run(uow, project_id, run_id),
+        waiting=waiting_of(uow, call, run) if run.state in UNSTARTED else None,
     )
 
 

@@ -46,6 +46,7 @@ from animus_control.services.moves import announce, publish, queue_of
 from animus_control.services.operations import operation
 from animus_control.services.policies import decide, decision_details, store_snapshot
 from animus_control.services.ports import UnitOfWork
+from animus_control.services.quotas import check_priority
 from animus_control.services.scope import project_of
 
 UNDECIDED = DecisionId("")
@@ -113,7 +114,7 @@ def admit(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) 
     Raises:
         RefusedError: ``policy_denied``; its ``record`` stores the decision.
         MissingError: If a lock, a dataset version or an artifact is not there.
-        InvalidError: ``resource_limit_exceeded``.
+        InvalidError: ``resource_limit_exceeded`` or ``priority_limit_exceeded``.
     """
     judged = judge(uow, call, message, ties)
     if judged.decision.effect is Effect.DENY:
@@ -126,8 +127,9 @@ def judge(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) 
 
     Raises:
         MissingError: If a lock, a dataset version or an artifact is not there.
-        InvalidError: ``resource_limit_exceeded``.
+        InvalidError: ``resource_limit_exceeded`` or ``priority_limit_exceeded``.
     """
+    check_priority(uow, call, message)
     bound = bind(uow, call, message, ties.snapshot)
     draft = _draft(call, message, bound, ties)
     run = draft.run

@@ -13,10 +13,11 @@ from animus_contracts.identifiers import ExecutionId, RunId
 from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.repositories.records import Layout
 from animus_control.storage.session import Session
-from animus_control.storage.tables import LIVE, end_events, executions, provenances
+from animus_control.storage.tables import CANCELING, LIVE, end_events, executions, provenances
 
 CHANGING = (
-    "epoch", "state", "lease_expires_at", "started_at", "ended_at", "verdict", "cancel_requested", "last_sequence",
+    "epoch", "state", "lease_expires_at", "started_at", "ended_at", "verdict", "cancel_requested", "stop_by",
+    "last_sequence",
 )  # fmt: skip
 LAYOUT = Layout[Execution](executions, changing=CHANGING)
 _GET = Prepared(LAYOUT.select().where(executions.c.execution_id == bindparam("id")))
@@ -27,6 +28,8 @@ _EXPIRED = Prepared(
     .order_by(executions.c.lease_expires_at)
     .limit(bindparam("count"))
 )
+# The very text of the index's condition: a bound value would not let the database use it.
+_CANCELING = Prepared(select(executions.c.execution_id).where(CANCELING, executions.c.executor == bindparam("held_by")))
 _SAVE = Prepared(
     update(executions)
     .where(
@@ -67,6 +70,10 @@ class ExecutionTable:
         """Replace the mutable part if the stored epoch is the expected one and the attempt is still live."""
         key = {"id": execution.execution_id, "expected_epoch": expected_epoch}
         return self._session.change(_SAVE, LAYOUT.changes(execution) | key) == 1
+
+    def canceling(self, executor: str) -> list[ExecutionId]:
+        """Return the live attempts of an executor that are to be stopped."""
+        return [row.execution_id for row in self._session.all(_CANCELING, {"held_by": executor})]
 
     def expired(self, now: datetime, *, limit: int) -> list[Execution]:
         """Return live attempts whose lease ended before ``now``, the longest overdue first."""

@@ -17,13 +17,14 @@ from sqlalchemy import bindparam, func, select, update
 
 from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.plans import Plan, PlannedInput
-from animus_contracts.runs import Progress, Run, RunClass, RunState
+from animus_contracts.runs import Progress, Run, RunState
+from animus_control.domain.queue import cpus_milli, due_at, shape_of
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS
 from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS
 from animus_control.storage.repositories.records import Layout, ReadableTable
 from animus_control.storage.session import Session
-from animus_control.storage.tables import NOT_ENDED, QUEUED, plans, runs
+from animus_control.storage.tables import NOT_ENDED, plans, runs
 
 CHANGING = (
     "state", "version", "attempt", "epoch", "limitations", "progress", "queued_at", "started_at", "finished_at",
@@ -40,17 +41,10 @@ _UPDATE = Prepared(
         runs.c.version == bindparam("expected_version"),
         NOT_ENDED,
     )
-    .values({name: bindparam(f"new_{name}") for name in CHANGING})
+    .values({name: bindparam(f"new_{name}") for name in (*CHANGING, "due_at")})
 )
 _PROGRESS = Prepared(
     update(runs).where(runs.c.run_id == bindparam("run"), NOT_ENDED).values(progress=bindparam("new_progress"))
-)
-_NEXT = Prepared(
-    LAYOUT.select()
-    # QUEUED is the very text of the index's condition: a bound value would not let the database use it.
-    .where(QUEUED, runs.c.platform == bindparam("platform"), runs.c.run_class == bindparam("run_class"))
-    .order_by(runs.c.queued_at, runs.c.run_id)
-    .limit(1)
 )
 _COUNT = Prepared(select(runs.c.state, func.count().label("runs")).group_by(runs.c.state))
 
@@ -65,7 +59,7 @@ class RunTable(ReadableTable[Run]):
 
     def add_with_plan(self, run: Run, plan: Plan) -> None:
         """Store a new run and what it executes."""
-        self._session.change(LAYOUT.insert, LAYOUT.row(run, platform=plan.environment.platform, **_origin(run)))
+        self._session.change(LAYOUT.insert, LAYOUT.row(run, **_origin(run), **_queueing(run, plan)))
         self._session.change(PLANS.insert, PLANS.row(_shortened(plan)))
 
     def plan(self, run_id: RunId) -> Plan:
@@ -82,18 +76,12 @@ class RunTable(ReadableTable[Run]):
     def compare_and_set(self, run: Run, *, expected_version: int) -> bool:
         """Replace the mutable part if the stored version is the expected one and the stored state is not terminal."""
         key = {"project": run.project_id, "run": run.run_id, "expected_version": expected_version}
-        return self._session.change(_UPDATE, LAYOUT.changes(run) | key) == 1
+        values = LAYOUT.changes(run) | key | {"new_due_at": due_at(run)}
+        return self._session.change(_UPDATE, values) == 1
 
     def set_progress(self, run_id: RunId, progress: Progress) -> None:
         """Store how far a run is; a run that has ended stays as it is."""
         self._session.change(_PROGRESS, {"run": run_id, "new_progress": progress}, fact="runs.progress")
-
-    def next_queued(self, *, platform: str, refuse_production: bool) -> Run | None:
-        """Return the run that has been queued longest and fits, or None."""
-        classes = [RunClass.DEVELOPMENT] if refuse_production else list(RunClass)
-        rows = [self._session.first(_NEXT, {"platform": platform, "run_class": each}) for each in classes]
-        found = [LAYOUT.read(row) for row in rows if row is not None]
-        return min(found, key=lambda run: (run.queued_at, run.run_id), default=None)
 
     def count_by_state(self) -> Mapping[RunState, int]:
         """Return how many runs are in each state that has any."""
@@ -121,6 +109,19 @@ class RunTable(ReadableTable[Run]):
 def _origin(run: Run) -> dict[str, Any]:
     origin = run.origin
     return {"repeats": origin and origin.run_id, "relation": origin and origin.relation}
+
+
+def _queueing(run: Run, plan: Plan) -> dict[str, Any]:
+    """Return what the queue and the quotas need in columns of their own."""
+    return {
+        "platform": plan.environment.platform,
+        "shape": shape_of(run),
+        "cpus_milli": cpus_milli(run.resources.cpus),
+        "memory_mib": run.resources.memory_mib,
+        "gpus": run.resources.gpus,
+        "held_until": run.not_before,
+        "due_at": due_at(run),
+    }
 
 
 def _shortened(plan: Plan) -> Plan:
