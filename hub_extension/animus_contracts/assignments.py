@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an executor tells the runner, and what the runner tells back; both stay inside the data plane.
 
-An assignment travels over a private socket and is never written down, because it carries the run token.
+An assignment travels over a private socket and is never written down, because it carries the run token. A supervisor
+outlives the executor that started it: it listens in the run's folder and leaves its result there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ from animus_contracts.executions import Provenance, Verdict
 from animus_contracts.identifiers import ExecutionId
 from animus_contracts.plans import Plan
 from animus_contracts.runs import Failure, Limitation
+
+SUPERVISOR_SOCKET = "control"
+"""Where a supervisor listens, in the run's folder; its name is short, because sockets have short names."""
+
+RESULT_FILE = "result.json"
+"""Where a supervisor leaves its :class:`AttemptResult`, as the last thing it does."""
+
+SUPERVISOR_LOG = "supervisor.log"
+"""What a supervisor's own process says, in the run's folder; user code cannot see it."""
 
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,6 +44,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         cache_folder: Where repositories and objects are cached, shared by the runs of this executor.
         fetch_seconds: How long fetching the code may take.
         fetch_mib: Size of the largest pack that may be fetched, in MiB.
+        offline_seconds: How long the attempt goes on without a control plane, and without an executor.
     """
 
     execution_id: ExecutionId
@@ -52,6 +63,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     cache_folder: str
     fetch_seconds: float = 120.0
     fetch_mib: int = 2048
+    offline_seconds: float = 3600.0
 
     def __repr__(self) -> str:
         """Name the attempt, and not its credential."""
@@ -73,22 +85,19 @@ class RunnerReady(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     limitations: list[Limitation]
 
 
-class SupervisorStarted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="started", kw_only=True):
-    """A supervisor runs, as leader of the process group ``process``."""
+class Supervising(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a supervisor says first to whoever connects to it.
 
-    process: int
+    Attributes:
+        process_started: When its process started, in clock ticks since the machine did (``/proc/<pid>/stat``): with
+            the number of the process, which the system itself tells, it names one process for good.
+    """
 
-
-class SupervisorReported(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reported", kw_only=True):
-    """The supervisor's result; its process is about to exit."""
-
-    result: AttemptResult
-
-
-class SupervisorExited(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="exited", kw_only=True):
-    """The supervisor is gone; ``status`` is its exit code, or minus the signal that killed it."""
-
-    status: int
+    execution_id: ExecutionId
+    epoch: int
+    process_started: int
 
 
-SupervisorMessage = SupervisorStarted | SupervisorReported | SupervisorExited
+def process_start(status: bytes) -> int:
+    """Return when a process started, from what ``/proc/<pid>/stat`` holds."""
+    return int(status.rpartition(b") ")[2].split()[19])  # the 22nd field; the second one, the name, may hold anything

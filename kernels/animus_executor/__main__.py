@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``animus-executor``: leases runs and executes them until it is told to stop.
 
-Told to stop (SIGTERM, SIGINT), it ends its attempts as failed by infrastructure, so that nobody waits for them.
+Told to stop (SIGTERM, SIGINT), it ends its attempts as failed by infrastructure, so that nobody waits for them. Killed,
+it leaves them running, and the next one that is started with the same data folder goes on with them.
 """
 
 from __future__ import annotations
@@ -15,23 +16,26 @@ import sysconfig
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
-from animus_contracts.runs import FailureReason
+from animus_contracts.executions import LeaseRequest
 from animus_executor import caches
 from animus_executor.agent import Agent
-from animus_executor.attempts import Attempts, end_patiently, failed
+from animus_executor.attempts import Attempts
 from animus_executor.backends.process import ProcessBackend
+from animus_executor.cancellations import CancellationWatch
 from animus_executor.control_plane import ControlPlane
 from animus_executor.environments import Environments
 from animus_executor.failpoints import arm
 from animus_executor.kernel_parents import KernelParents
-from animus_executor.runs import Record, RunFolders
+from animus_executor.machine import Occupancy
+from animus_executor.owner import FolderTakenError, owned
+from animus_executor.runs import RunFolders
 from animus_executor.settings import Settings, SettingsError, read_settings
 from animus_executor.support import provide_support
 
 STOP_SECONDS = 15.0
-SWEEP_PATIENCE_SECONDS = 60.0
 KEPT_KERNEL_PARENTS = 4
 TRIM_SECONDS = 600.0
 
@@ -51,8 +55,12 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with tempfile.TemporaryDirectory(prefix="animus-") as sockets:
-        serve(settings, Path(sockets), stopping)
+    try:
+        with owned(settings.data), tempfile.TemporaryDirectory(prefix="animus-") as sockets:
+            serve(settings, Path(sockets), stopping)
+    except FolderTakenError as error:
+        sys.stderr.write(f"animus-executor: {error}\n")
+        return 2
     return 0
 
 
@@ -64,35 +72,45 @@ def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
         sockets: A private folder with a short path.
         stopping: Set by whoever wants the executor to end.
     """
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     control_plane = ControlPlane(settings.control_plane, settings.token)
     backend, kernel_parents = ProcessBackend(sockets), KernelParents(sockets, KEPT_KERNEL_PARENTS)
     environments = Environments(settings.data / "environments", settings.environments)
-    environments.trim()  # a killed predecessor may have left half an environment
+    folders, occupancy = RunFolders(settings.data), Occupancy(settings.capacity)
+    left = list(folders.left())
+    environments.trim(spared=[Path(record.environment) for record in left])  # the predecessor may have left half a one
     attempts = Attempts(
         settings=settings,
         control_plane=control_plane,
         environments=environments,
         kernel_parents=kernel_parents,
         backend=backend,
-        folders=RunFolders(settings.data),
-        support=provide_support(settings.data / "support"),
+        folders=folders,
+        support=provide_support(settings.data / "support", is_shared=bool(left)),
+        occupancy=occupancy,
     )
-    for record in attempts.folders.sweep():
-        threading.Thread(target=report_abandoned, args=(control_plane, record), daemon=True).start()
+    for record in left:
+        occupancy.take(record.execution_id, record.resources)
     agent = Agent(
         control_plane,
         attempts.execute,
+        request=LeaseRequest(
+            limitations=backend.limitations,
+            platform=sysconfig.get_platform().replace("-", "_").replace(".", "_"),
+            labels=dict(settings.labels),
+        ),
+        occupancy=occupancy,
         slots=settings.slots,
-        limitations=backend.limitations,
-        platform=sysconfig.get_platform().replace("-", "_").replace(".", "_"),
+        adopted=[partial(attempts.adopt, record) for record in left],
     )
+    cancellations = CancellationWatch(control_plane, attempts.active)
     agent.start()
+    cancellations.start()
     log.info("executor %s takes runs from %s in %d slots", settings.name, settings.control_plane, settings.slots)
     while not stopping.wait(TRIM_SECONDS):
         environments.trim()
-        caches.trim(attempts.folders.cache / "objects", settings.cache_mib << 20)
+        caches.trim(folders.cache / "objects", settings.cache_mib << 20)
     agent.stop()
+    cancellations.stop()
     stop_attempts(attempts)
     backend.close()
     kernel_parents.close()
@@ -105,12 +123,6 @@ def stop_attempts(attempts: Attempts) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while attempts.active and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def report_abandoned(control_plane: ControlPlane, record: Record) -> None:
-    """Say that an attempt ended with the executor that was killed."""
-    result = failed(FailureReason.INFRASTRUCTURE, "The executor was killed while it executed the run.")
-    end_patiently(control_plane, record.execution_id, record.epoch, result, patience=SWEEP_PATIENCE_SECONDS)
 
 
 if __name__ == "__main__":

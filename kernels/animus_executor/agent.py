@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent: every slot takes a lease, executes the attempt and ends it, again and again, until it is stopped.
 
-Nothing here ends the agent but :meth:`Agent.stop`: a control plane that is down is asked again, with growing pauses.
+Rules kept here:
+
+* attempts of a predecessor come first, each in a slot, even when they are more than there are slots now;
+* the slots ask in turns, with what is free at that moment: no two of them are given the same cores;
+* nothing ends the agent but :meth:`Agent.stop`: a control plane that is down is asked again, with growing pauses.
 """
 
 from __future__ import annotations
@@ -11,16 +15,20 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
+import msgspec
+
 from animus_contracts.executions import Lease, LeaseRequest
-from animus_contracts.runs import Limitation
 from animus_executor.control_plane import ProtocolError
+from animus_executor.machine import Occupancy
 
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 15.0  # half a lease, which counts from before the waiting
+BUSY_WAIT_SECONDS = 5.0  # what is free changes when an attempt ends, and has to be said anew
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 
@@ -38,9 +46,10 @@ class Agent:
         leases: Who grants leases.
         execute: Executes one leased attempt to its end; takes the lease and the monotonic time before it was asked
             for, and raises nothing that is expected.
+        request: What this executor says of itself whenever it asks.
+        occupancy: What attempts take of the machine; a lease is counted here from the moment it is given.
         slots: How many attempts at once.
-        limitations: What attempts are not protected from here.
-        platform: Platform tag of this machine.
+        adopted: Executes each attempt of a predecessor to its end.
     """
 
     def __init__(
@@ -48,15 +57,22 @@ class Agent:
         leases: Leases,
         execute: Callable[[Lease, float], None],
         *,
+        request: LeaseRequest,
+        occupancy: Occupancy,
         slots: int,
-        limitations: list[Limitation],
-        platform: str,
+        adopted: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._leases = leases
         self._execute = execute
-        self._request = LeaseRequest(wait_seconds=WAIT_SECONDS, limitations=limitations, platform=platform)
+        self._request = request
+        self._occupancy = occupancy
+        self._turn = threading.Lock()
         self._stopping = threading.Event()
-        self._slots = [threading.Thread(target=self._run, name=f"slot-{n}", daemon=True) for n in range(slots)]
+        first = [*adopted, *[None] * max(0, slots - len(adopted))]
+        self._slots = [
+            threading.Thread(target=self._run, args=(work, number < slots), name=f"slot-{number}", daemon=True)
+            for number, work in enumerate(first)
+        ]
 
     def start(self) -> None:
         """Start the slots."""
@@ -73,23 +89,39 @@ class Agent:
         for slot in self._slots:
             slot.join(max(0.0, deadline - time.monotonic()))
 
-    def _run(self) -> None:
+    def _run(self, adopted: Callable[[], None] | None, is_permanent: bool) -> None:  # noqa: FBT001 - a thread's
+        if adopted is not None:
+            _guarded(adopted)
         pause = FIRST_PAUSE
-        while not self._stopping.is_set():
-            asked_at = time.monotonic()
+        while is_permanent and not self._stopping.is_set():
             try:
-                lease = self._leases.lease(self._request)
+                with self._turn:
+                    lease, asked_at = self._ask()
             except ProtocolError as error:
                 log.warning("no lease: %s", error)
                 self._stopping.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
-            if lease is not None and not self._stopping.is_set():
-                self._work(lease, asked_at)
+            if lease is not None:
+                _guarded(partial(self._execute, lease, asked_at))
 
-    def _work(self, lease: Lease, asked_at: float) -> None:
-        try:
-            self._execute(lease, asked_at)
-        except Exception:  # the edge of the slot: one attempt's fault must not take the slot away
-            log.exception("attempt %s of run %s broke", lease.execution_id, lease.run_id)
+    def _ask(self) -> tuple[Lease | None, float]:
+        """Ask with what is free now, and count what is given before anybody else asks."""
+        asked_at = time.monotonic()
+        if self._stopping.is_set():
+            return None, asked_at
+        seconds = WAIT_SECONDS if self._occupancy.is_idle else BUSY_WAIT_SECONDS
+        free = self._occupancy.free()
+        lease = self._leases.lease(msgspec.structs.replace(self._request, wait_seconds=seconds, capacity=free))
+        if lease is None or self._stopping.is_set():
+            return None, asked_at
+        self._occupancy.take(lease.execution_id, lease.plan.resources)
+        return lease, asked_at
+
+
+def _guarded(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:  # the edge of the slot: one attempt's fault must not take the slot away
+        log.exception("an attempt broke")

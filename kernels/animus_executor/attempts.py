@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt, from its lease to its verdict. The verdict is given here, once per attempt, under one event id.
 
-An attempt whose lease is lost is killed and says nothing: somebody else may have the run. One that ended is reported
-until the control plane has answered; an epoch that is stale by then is refused there.
+An attempt whose lease is lost is killed and says nothing: somebody else may have the run. One that a predecessor of
+this executor started is adopted: watched, kept and ended as if it were our own.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from animus_contracts.assignments import Assignment, AttemptResult
+from animus_contracts.assignments import SUPERVISOR_LOG, Assignment, AttemptResult
 from animus_contracts.digests import digest_bytes
 from animus_contracts.executions import EndExecution, ExecutionEnded, Lease, RunCredentials, StartExecution, Verdict
 from animus_contracts.identifiers import ExecutionId
 from animus_contracts.plans import PlannedEnvironment
-from animus_contracts.runs import Failure, FailureReason
+from animus_contracts.runs import FailureReason
 from animus_executor.backends import Attempt, Backend, BackendError
-from animus_executor.control_plane import ProtocolError, RefusedError, UnreachableError
-from animus_executor.installation import UnrealisableError
+from animus_executor.control_plane import ProtocolError, UnreachableError
+from animus_executor.handles import Handle
+from animus_executor.installation import InterruptedBuildError, UnrealisableError
 from animus_executor.kernel_parents import KernelParentError
-from animus_executor.leases import Beats, Keeper
-from animus_executor.runs import RunFolders
+from animus_executor.leases import Beats, Held, Keeper
+from animus_executor.machine import Occupancy
+from animus_executor.runs import Record, RunFolders, kill_processes_of
 from animus_executor.settings import Settings
+from animus_executor.verdicts import FIRST_PAUSE, LONGEST_PAUSE, failed, report
 
 log = logging.getLogger(__name__)
 
-FORCE_SECONDS = 5.0
-"""How long an attempt that is asked to stop may take to do it."""
-
-END_PATIENCE_SECONDS = 900.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+LOG_BYTES = 4096
 
 
 class Verdicts(Beats, Protocol):
@@ -52,8 +52,11 @@ class Verdicts(Beats, Protocol):
 class Realises(Protocol):
     """What makes environments."""
 
-    def realised(self, planned: PlannedEnvironment) -> AbstractContextManager[Path]:
-        """Hold the folder of a lock's environment."""
+    def realised(self, planned: PlannedEnvironment, stopping: threading.Event) -> AbstractContextManager[Path]:
+        """Hold the folder of a lock's environment; building it ends when ``stopping`` is set."""
+
+    def held(self, folder: Path) -> AbstractContextManager[None]:
+        """Hold an environment that was realised before."""
 
 
 class ServesKernels(Protocol):
@@ -65,44 +68,6 @@ class ServesKernels(Protocol):
 
 class AttemptLostError(Exception):
     """The lease is not ours any more, or never became an attempt: there is nothing to report."""
-
-
-@dataclass(slots=True)
-class Handle:
-    """The supervisor of an attempt, for whoever wants to stop it; before there is one, the wish is kept."""
-
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _attempt: Attempt | None = None
-    canceled: bool = False
-    killed: bool = False
-
-    def attach(self, attempt: Attempt) -> None:
-        """The supervisor runs; carry out what was wished for in the meantime."""
-        with self._lock:
-            self._attempt = attempt
-        if self.killed:
-            attempt.kill()
-        elif self.canceled:
-            self.cancel()
-
-    def cancel(self) -> None:
-        """Stop it gently, and by force after :data:`FORCE_SECONDS`."""
-        with self._lock:
-            self.canceled = True
-            attempt = self._attempt
-        if attempt is not None:
-            attempt.cancel()
-            timer = threading.Timer(FORCE_SECONDS, attempt.kill)
-            timer.daemon = True
-            timer.start()
-
-    def kill(self) -> None:
-        """Stop it now."""
-        with self._lock:
-            self.killed = True
-            attempt = self._attempt
-        if attempt is not None:
-            attempt.kill()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +82,7 @@ class Attempts:
         backend: What starts supervisors.
         folders: Where attempts have their files.
         support: Folder that makes ``animus`` importable in kernels.
+        occupancy: What attempts take of the machine.
         active: Attempts at work, by execution id.
     """
 
@@ -127,6 +93,7 @@ class Attempts:
     backend: Backend
     folders: RunFolders
     support: Path
+    occupancy: Occupancy
     active: dict[str, Handle] = field(default_factory=dict)
 
     def execute(self, lease: Lease, asked_at: float) -> None:
@@ -136,24 +103,47 @@ class Attempts:
             lease: The lease.
             asked_at: Monotonic time before it was asked for.
         """
-        handle = self.active[lease.execution_id] = Handle()
+        self._keep(lease, asked_at, lambda handle, keeper: self._launched(lease, handle, keeper))
+
+    def adopt(self, record: Record) -> None:
+        """Go on with an attempt that a predecessor started, and report its end.
+
+        Args:
+            record: What the predecessor noted about it.
+        """
+        self._keep(record, None, lambda handle, _: self._adopted(record, handle))
+
+    def _keep(
+        self, held: Held, asked_at: float | None, work: Callable[[Handle, Keeper], AttemptResult | None]
+    ) -> None:
+        handle = self.active[held.execution_id] = Handle()
         keeper = Keeper(
-            lease, asked_at=asked_at, control_plane=self.control_plane, on_cancel=handle.cancel, on_lost=handle.kill
+            held,
+            asked_at=asked_at,
+            control_plane=self.control_plane,
+            attempt=handle,
+            offline_seconds=self.settings.offline_seconds,
         )
         try:
             with keeper:
-                result = self._result(lease, handle, keeper)
+                result = self._result(held.execution_id, lambda: work(handle, keeper), handle, keeper)
                 if result is None:
-                    log.warning("attempt %s of run %s is lost", lease.execution_id, lease.run_id)
-                else:
-                    self._end(lease, result)
+                    log.warning("attempt %s is lost", held.execution_id)
+                    return
+                patience = self.settings.offline_seconds
+                report(self.control_plane, held.execution_id, held.epoch, result, patience=patience)
         finally:
-            self.folders.remove(lease)
-            del self.active[lease.execution_id]
+            self.folders.remove(held.execution_id)
+            self.occupancy.release(held.execution_id)
+            del self.active[held.execution_id]
 
-    def _result(self, lease: Lease, handle: Handle, keeper: Keeper) -> AttemptResult | None:
+    def _result(
+        self, execution_id: ExecutionId, work: Callable[[], AttemptResult | None], handle: Handle, keeper: Keeper
+    ) -> AttemptResult | None:
         try:
-            outcome = self._supervised(lease, handle, keeper)
+            outcome = work()
+        except InterruptedBuildError:
+            outcome = AttemptResult(verdict=Verdict.CANCELED)
         except UnrealisableError as error:
             outcome = failed(FailureReason.ENVIRONMENT, str(error), detail=error.detail, remedy=error.remedy)
         except KernelParentError as error:
@@ -163,44 +153,55 @@ class Attempts:
         except (BackendError, OSError) as error:
             outcome = failed(FailureReason.INFRASTRUCTURE, "The executor cannot start runs.", detail=str(error))
         except AttemptLostError as error:
-            log.warning("attempt %s cannot start: %s", lease.execution_id, error)
+            log.warning("attempt %s cannot start: %s", execution_id, error)
             return None
         if handle.killed:
             return None if keeper.is_lost else failed(FailureReason.INFRASTRUCTURE, "The executor was stopped.")
-        if isinstance(outcome, AttemptResult):
+        if outcome is not None:
             return outcome
-        return AttemptResult(verdict=Verdict.CANCELED) if handle.canceled else _died(outcome)
+        return AttemptResult(verdict=Verdict.CANCELED) if handle.canceled else self._killed(execution_id)
 
-    def _supervised(self, lease: Lease, handle: Handle, keeper: Keeper) -> AttemptResult | int:
+    def _launched(self, lease: Lease, handle: Handle, keeper: Keeper) -> AttemptResult | None:
         with ExitStack() as held:
-            environment = held.enter_context(self.environments.realised(lease.plan.environment))
+            environment = held.enter_context(self.environments.realised(lease.plan.environment, handle.stopping))
             kernel_parent = held.enter_context(self.kernel_parents.serving(environment))
-            if handle.canceled or handle.killed:
+            if handle.stopping.is_set():
                 return AttemptResult(verdict=Verdict.CANCELED)
-            run_folder = self.folders.make(lease)
+            self.folders.make(lease.execution_id)
             token = self._start(lease, keeper)
-            attempt = self.backend.launch(
-                Assignment(
-                    execution_id=lease.execution_id,
-                    epoch=lease.epoch,
-                    plan_digest=lease.plan_digest,
-                    plan=lease.plan,
-                    control_plane=self.settings.control_plane,
-                    run_token=token,
-                    secret_digests=[digest_bytes(self.settings.token.encode()), digest_bytes(token.encode())],
-                    repositories=list(self.settings.repositories),
-                    python=str(environment / "bin" / "python"),
-                    kernel_parent=str(kernel_parent),
-                    environment_folder=str(environment),
-                    support_folder=str(self.support),
-                    run_folder=str(run_folder),
-                    cache_folder=str(self.folders.cache),
-                    fetch_seconds=self.settings.fetch_seconds,
-                    fetch_mib=self.settings.fetch_mib,
-                )
-            )
-            handle.attach(attempt)
-            return attempt.wait()
+            self.folders.record(lease, environment)
+            assignment = self._assignment(lease, token, environment, kernel_parent)
+            return _ended(self.backend.launch(assignment), handle)
+
+    def _adopted(self, record: Record, handle: Handle) -> AttemptResult | None:
+        with self.environments.held(Path(record.environment)):
+            attempt = self.backend.adopt(self.folders.path(record.execution_id), record.execution_id, record.epoch)
+            log.info("%s attempt %s", "adopted" if attempt.is_running else "found the end of", record.execution_id)
+            result = _ended(attempt, handle)
+        if result is None:
+            kill_processes_of(record.run_id)
+        return result
+
+    def _assignment(self, lease: Lease, token: str, environment: Path, kernel_parent: Path) -> Assignment:
+        return Assignment(
+            execution_id=lease.execution_id,
+            epoch=lease.epoch,
+            plan_digest=lease.plan_digest,
+            plan=lease.plan,
+            control_plane=self.settings.control_plane,
+            run_token=token,
+            secret_digests=[digest_bytes(self.settings.token.encode()), digest_bytes(token.encode())],
+            repositories=list(self.settings.repositories),
+            python=str(environment / "bin" / "python"),
+            kernel_parent=str(kernel_parent),
+            environment_folder=str(environment),
+            support_folder=str(self.support),
+            run_folder=str(self.folders.path(lease.execution_id)),
+            cache_folder=str(self.folders.cache),
+            fetch_seconds=self.settings.fetch_seconds,
+            fetch_mib=self.settings.fetch_mib,
+            offline_seconds=self.settings.offline_seconds,
+        )
 
     def _start(self, lease: Lease, keeper: Keeper) -> str:
         message = StartExecution(
@@ -209,66 +210,25 @@ class Attempts:
         pause = FIRST_PAUSE
         while not keeper.is_lost:
             try:
-                return self.control_plane.start(lease.execution_id, message).run_token
+                token = self.control_plane.start(lease.execution_id, message).run_token
             except UnreachableError as error:
                 log.warning("start of %s was not answered: %s", lease.execution_id, error)
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             except ProtocolError as error:  # refused by policy, canceled or given to another: it has ended there
                 raise AttemptLostError(str(error)) from error
+            else:
+                keeper.attempt_started()
+                return token
         raise AttemptLostError("the lease ran out before the attempt could start")
 
-    def _end(self, lease: Lease, result: AttemptResult) -> None:
-        control_plane = self.control_plane
-        refusal = end_patiently(control_plane, lease.execution_id, lease.epoch, result, patience=END_PATIENCE_SECONDS)
-        if refusal:  # nobody shall wait for a run because of what it left
-            summary = "The control plane did not accept what the run left."
-            result = failed(FailureReason.INFRASTRUCTURE, summary, detail=refusal)
-            end_patiently(control_plane, lease.execution_id, lease.epoch, result, patience=END_PATIENCE_SECONDS)
+    def _killed(self, execution_id: ExecutionId) -> AttemptResult:
+        """Build the result of an attempt whose supervisor left none; its log may have its last words."""
+        file = self.folders.path(execution_id) / SUPERVISOR_LOG
+        said = file.read_bytes()[-LOG_BYTES:].decode(errors="replace") if file.exists() else ""
+        return failed(FailureReason.KILLED, "The run's supervisor was killed.", detail=said)
 
 
-def end_patiently(
-    control_plane: Verdicts, execution_id: ExecutionId, epoch: int, result: AttemptResult, *, patience: float
-) -> str:
-    """Report an end until it is answered, or ``patience`` seconds have passed.
-
-    Returns:
-        Why the control plane refused the report, although the attempt is still ours; else nothing.
-    """
-    message = EndExecution(
-        event_id=f"{execution_id}.{epoch}.end",
-        epoch=epoch,
-        verdict=result.verdict,
-        artifacts=result.artifacts,
-        provenance=result.provenance,
-        failure=result.failure,
-    )
-    deadline = time.monotonic() + patience
-    pause = FIRST_PAUSE
-    while time.monotonic() < deadline:
-        try:
-            control_plane.end(execution_id, message)
-        except UnreachableError as error:
-            log.warning("end of %s was not answered: %s", execution_id, error)
-            time.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-        except ProtocolError as error:
-            log.warning("end of %s (%s) was refused: %s", execution_id, result.verdict, error)
-            return str(error) if isinstance(error, RefusedError) else ""
-        else:
-            return ""
-    log.error("end of %s (%s) was never answered", execution_id, result.verdict)
-    return ""
-
-
-def failed(reason: FailureReason, summary: str, *, detail: str = "", remedy: str = "") -> AttemptResult:
-    """Build the result of an attempt that failed outside of its notebook."""
-    remedy = remedy or "Submit the run again; if it happens again, tell the operator of the executor."
-    failure = Failure(reason=reason, summary=summary, detail=detail, remedy=remedy)
-    return AttemptResult(verdict=Verdict.FAILED, failure=failure)
-
-
-def _died(status: int) -> AttemptResult:
-    if status < 0:
-        return failed(FailureReason.KILLED, f"The run's supervisor was killed by signal {-status}.")
-    return failed(FailureReason.INFRASTRUCTURE, f"The run's supervisor ended with status {status} and no result.")
+def _ended(attempt: Attempt, handle: Handle) -> AttemptResult | None:
+    handle.attach(attempt)
+    return attempt.wait()

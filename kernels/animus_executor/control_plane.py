@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The executor's side of the data plane protocol: lease, start, heartbeat, end. It is called; it calls nobody else.
+"""The executor's side of the data plane protocol: lease, cancellations, start, heartbeat, end; it calls nobody else.
 
 ::
 
@@ -19,6 +19,8 @@ import msgspec
 
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.executions import (
+    Cancellations,
+    CancellationsRequest,
     EndExecution,
     ExecutionEnded,
     Heartbeat,
@@ -81,6 +83,11 @@ class ControlPlane:
         """Take the next run, waiting as long as the request says."""
         answer = self._call("executions.lease", request, LeaseReply, patience=request.wait_seconds + ANSWER_SECONDS)
         return answer.lease
+
+    def cancellations(self, request: CancellationsRequest) -> Cancellations:
+        """Wait until an attempt is to be stopped, as long as the request says."""
+        patience = request.wait_seconds + ANSWER_SECONDS
+        return self._call("executions.cancellations", request, Cancellations, patience=patience)
 
     def start(self, execution_id: str, message: StartExecution) -> RunCredentials:
         """Start an attempt."""

@@ -18,7 +18,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +27,11 @@ import msgspec
 from animus_contracts.digests import Digest
 from animus_contracts.plans import PlannedEnvironment
 from animus_executor.folders import content_digest, make_read_only, remove
-from animus_executor.installation import install, verify_lock
+from animus_executor.installation import InterruptedBuildError, install, verify_lock
 from animus_executor.watches import FolderWatch
+
+LOOK_SECONDS = 0.05
+NEVER = threading.Event()
 
 log = logging.getLogger(__name__)
 
@@ -57,17 +60,18 @@ class Environments:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextmanager
-    def realised(self, planned: PlannedEnvironment) -> Iterator[Path]:
+    def realised(self, planned: PlannedEnvironment, stopping: threading.Event = NEVER) -> Iterator[Path]:
         """Hold the environment of a lock: its folder exists, unchanged, as long as it is held.
 
         Raises:
             UnrealisableError: If it cannot be built.
+            InterruptedBuildError: If ``stopping`` was set before it was there.
         """
         verify_lock(planned)
         key = planned.env_hash.removeprefix("sha256:")
         with (self._folder / f"{key}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            folder = self._intact(key) or self._built(planned, key)
+            _lock(lock.fileno(), stopping)
+            folder = self._intact(key) or self._built(planned, key, stopping)
             os.utime(self._folder / f"{key}.json")  # the time of the last use decides what is dropped first
             self._hold(folder, 1)
         try:
@@ -75,11 +79,20 @@ class Environments:
         finally:
             self._hold(folder, -1)
 
-    def trim(self) -> None:
-        """Drop what is neither in use nor among the newest, and what a killed builder left."""
+    @contextmanager
+    def held(self, folder: Path) -> Iterator[None]:
+        """Hold an environment that a predecessor realised, for a run that uses it already."""
+        self._hold(folder, 1)
+        try:
+            yield
+        finally:
+            self._hold(folder, -1)
+
+    def trim(self, *, spared: Collection[Path] = ()) -> None:
+        """Drop what is neither in use nor among the newest, and what a killed builder left; ``spared`` stays."""
         manifests = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
         with self._lock:
-            kept = {folder.name for folder, users in self._users.items() if users}
+            kept = {folder.name for folder, users in self._users.items() if users} | {path.name for path in spared}
             for position, path in enumerate(manifests):
                 name = _read(path).folder
                 if position < self._keep or name in kept:
@@ -123,11 +136,11 @@ class Environments:
         if watch := self._verified.pop(folder, None):
             watch.close()
 
-    def _built(self, planned: PlannedEnvironment, key: str) -> Path:
+    def _built(self, planned: PlannedEnvironment, key: str, stopping: threading.Event) -> Path:
         folder = self._folder / f"{key[:16]}-{secrets.token_hex(4)}"
         self._hold(folder, 1)
         try:
-            install(planned, folder)
+            install(planned, folder, stopping)
             make_read_only(folder)
         except BaseException:
             remove(folder)
@@ -144,6 +157,17 @@ class Environments:
     def _hold(self, folder: Path, change: int) -> None:
         with self._lock:
             self._users[folder] = self._users.get(folder, 0) + change
+
+
+def _lock(descriptor: int, stopping: threading.Event) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:  # somebody builds it, which may take minutes
+            if stopping.wait(LOOK_SECONDS):
+                raise InterruptedBuildError from error
+        else:
+            return
 
 
 def _read(path: Path) -> Manifest:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import uv
@@ -18,6 +21,7 @@ from animus_contracts.environments import env_hash
 from animus_contracts.plans import PlannedEnvironment
 
 BUILD_SECONDS = 1800.0
+LOOK_SECONDS = 0.1
 KERNEL = re.compile(r"(?mi)^ipykernel(?:\[[^\]]*\])?==")
 PYTHON = re.compile(r"3\.[0-9]{1,2}(?:\.[0-9]{1,3})?")
 PIN = re.compile(
@@ -40,6 +44,10 @@ class UnrealisableError(Exception):
         super().__init__(summary)
         self.detail = detail
         self.remedy = remedy
+
+
+class InterruptedBuildError(Exception):
+    """The environment is not needed any more, so it was not built to its end."""
 
 
 def verify_lock(planned: PlannedEnvironment) -> None:
@@ -76,14 +84,20 @@ def logical_lines(requirements: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def install(planned: PlannedEnvironment, folder: Path) -> None:
+def install(planned: PlannedEnvironment, folder: Path, stopping: threading.Event) -> None:
     """Make a virtual environment and install exactly what the lock pins.
+
+    Args:
+        planned: The lock.
+        folder: What to make.
+        stopping: Breaks it off when it is set.
 
     Raises:
         UnrealisableError: If the interpreter or a wheel cannot be had.
+        InterruptedBuildError: If it was broken off.
     """
     _uv(
-        "venv", "--quiet", "--no-project", "--python", planned.python, str(folder),
+        stopping, "venv", "--quiet", "--no-project", "--python", planned.python, str(folder),
         summary=f"Python {planned.python} is not installed on the executor.",
         remedy="Ask the operator to install it, or lock the environment for another version.",
     )  # fmt: skip
@@ -91,30 +105,49 @@ def install(planned: PlannedEnvironment, folder: Path) -> None:
     requirements.write_text(planned.requirements, encoding="utf-8")
     # What uv has fetched before needs no network again; asking an index first would fail where there is none now.
     try:
-        _sync(folder, requirements, "--offline")
+        _sync(stopping, folder, requirements, "--offline")
     except UnrealisableError:
-        _sync(folder, requirements)
+        _sync(stopping, folder, requirements)
 
 
-def _sync(folder: Path, requirements: Path, *options: str) -> None:
+def _sync(stopping: threading.Event, folder: Path, requirements: Path, *options: str) -> None:
     _uv(
-        "pip", "sync", "--quiet", "--require-hashes", "--no-build", "--link-mode=copy", "--compile-bytecode", *options,
-        "--python", str(folder / "bin" / "python"), str(requirements),
+        stopping, "pip", "sync", "--quiet", "--require-hashes", "--no-build", "--link-mode=copy", "--compile-bytecode",
+        *options, "--python", str(folder / "bin" / "python"), str(requirements),
         summary="The environment's packages cannot be installed.",
         remedy="See the detail; lock the environment again for this platform, with packages that have wheels.",
     )  # fmt: skip
 
 
-def _uv(*arguments: str, summary: str, remedy: str) -> None:
+def _uv(stopping: threading.Event, *arguments: str, summary: str, remedy: str) -> None:
     environment = {
         name: value for name, value in os.environ.items() if name in KEPT_VARIABLES or name.startswith("UV_")
     }
     environment |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
     command = [uv.find_uv_bin(), *arguments]
-    try:
-        subprocess.run(command, env=environment, cwd="/", check=True, capture_output=True, timeout=BUILD_SECONDS)  # noqa: S603 - arguments are ours or matched a strict pattern
-    except subprocess.CalledProcessError as error:
-        detail = error.stderr.decode(errors="replace")[-4000:]
-        raise UnrealisableError(summary, detail=detail, remedy=remedy) from error
-    except subprocess.TimeoutExpired as error:
-        raise UnrealisableError(summary, detail=f"uv took longer than {BUILD_SECONDS:.0f} s", remedy=remedy) from error
+    with subprocess.Popen(  # noqa: S603 - arguments are ours or matched a strict pattern
+        command, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        process_group=0,
+    ) as process:  # fmt: skip
+        try:
+            said = _said_at_the_end(process, stopping)
+        except TimeoutError as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise UnrealisableError(summary, detail=str(error), remedy=remedy) from error
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise UnrealisableError(summary, detail=said.decode(errors="replace")[-4000:], remedy=remedy)
+
+
+def _said_at_the_end(process: subprocess.Popen[bytes], stopping: threading.Event) -> bytes:
+    deadline = time.monotonic() + BUILD_SECONDS
+    while True:
+        try:
+            return process.communicate(timeout=LOOK_SECONDS)[1]
+        except subprocess.TimeoutExpired as still_running:
+            if stopping.is_set():
+                raise InterruptedBuildError from still_running
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"uv took longer than {BUILD_SECONDS:.0f} s") from still_running

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A lease is counted on our own monotonic clock, from before it was asked for; nobody's clock can make it longer.
 
-Heartbeats renew it. When it is lost — the control plane says so, or no heartbeat was answered in time — the attempt
-is fenced before anybody else can have been given the run.
+Heartbeats renew it. The control plane's word that it is lost counts at once, always. Silence counts when the lease
+ends as long as the attempt has not started, because then somebody else may be given the run; a started attempt is
+never given to anybody else, so it goes on through an outage, and its epoch decides whether its end still counts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, Self
 
-from animus_contracts.executions import Heartbeat, HeartbeatReply, Lease
+from animus_contracts.executions import Heartbeat, HeartbeatReply
+from animus_contracts.identifiers import ExecutionId
 from animus_executor.control_plane import RefusedError, StaleError, UnreachableError
 
 CONFIRMED_BEATS = 2
@@ -30,33 +32,66 @@ class Beats(Protocol):
         """Renew a lease."""
 
 
+class Held(Protocol):
+    """A lease, as far as it has to be kept."""
+
+    @property
+    def execution_id(self) -> ExecutionId:
+        """The attempt."""
+
+    @property
+    def epoch(self) -> int:
+        """Its epoch."""
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long the lease lasts."""
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often it is to be renewed."""
+
+
+class Stops(Protocol):
+    """What is stopped: an attempt, perhaps before it has begun."""
+
+    def cancel(self) -> None:
+        """Stop it gently."""
+
+    def kill(self) -> None:
+        """Stop it now."""
+
+
 class Keeper:
     """Keeps one lease alive from :meth:`__enter__` to :meth:`__exit__`, in a thread of its own.
 
     Args:
         lease: The lease.
-        asked_at: Monotonic time before it was asked for.
+        asked_at: Monotonic time before it was asked for; None for the lease of a started attempt that is adopted: then
+            the first heartbeat is sent at once.
         control_plane: Who answers heartbeats.
-        on_cancel: Called once when the run is to be stopped.
-        on_lost: Called once when the lease is lost.
+        attempt: Canceled once when the run is to be stopped, killed once when the lease is lost.
+        offline_seconds: How long a started attempt goes on without an answer.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        lease: Lease,
+        lease: Held,
         *,
-        asked_at: float,
+        asked_at: float | None,
         control_plane: Beats,
-        on_cancel: Callable[[], None],
-        on_lost: Callable[[], None],
+        attempt: Stops,
+        offline_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lease = lease
-        self._expires_at = asked_at + lease.lease_seconds
+        self._is_adopted = self._is_started = asked_at is None
+        self._renewed_at = clock() if asked_at is None else asked_at
+        self._lease_seconds = lease.lease_seconds
+        self._offline_seconds = offline_seconds
         self._control_plane = control_plane
-        self._on_cancel = on_cancel
-        self._on_lost = on_lost
+        self._attempt = attempt
         self._clock = clock
         self._done = threading.Event()
         self._canceled = False
@@ -66,10 +101,19 @@ class Keeper:
     @property
     def is_lost(self) -> bool:
         """Whether the lease is lost; it never comes back."""
-        return self._lost or self._clock() >= self._expires_at
+        return self._lost or self._left() <= 0
+
+    def attempt_started(self) -> None:
+        """Nobody else can be given the run from now on: silence is no reason to stop any more."""
+        self._is_started = True
+
+    def _left(self) -> float:
+        """Seconds until silence ends the lease."""
+        term = max(self._lease_seconds, self._offline_seconds) if self._is_started else self._lease_seconds
+        return self._renewed_at + term - self._clock()
 
     def __enter__(self) -> Self:
-        if self._expires_at - self._clock() < CONFIRMED_BEATS * self._lease.heartbeat_seconds:
+        if self._left() < CONFIRMED_BEATS * self._lease.heartbeat_seconds:
             self._beat(self._lease.heartbeat_seconds)  # most of it went by while we waited for it
         self._thread.start()
         return self
@@ -78,9 +122,9 @@ class Keeper:
         self._done.set()
 
     def _run(self) -> None:
-        pause = self._lease.heartbeat_seconds
-        while not self._done.wait(min(pause, max(0.0, self._expires_at - self._clock()))):
-            answered = not self.is_lost and self._beat(self._expires_at - self._clock())
+        pause = 0.0 if self._is_adopted else self._lease.heartbeat_seconds
+        while not self._done.wait(min(pause, max(0.0, self._left()))):
+            answered = not self.is_lost and self._beat(self._left())
             if self.is_lost:
                 self._lose()
                 return
@@ -101,13 +145,13 @@ class Keeper:
             log.warning("lease of %s is lost: %s", self._lease.execution_id, error)
             self._lost = True
             return False
-        self._expires_at = asked_at + reply.lease_seconds
+        self._renewed_at, self._lease_seconds = asked_at, reply.lease_seconds
         if reply.cancel and not self._canceled:
             self._canceled = True
-            self._on_cancel()
+            self._attempt.cancel()
         return True
 
     def _lose(self) -> None:
         self._lost = True
         if not self._done.is_set():
-            self._on_lost()
+            self._attempt.kill()

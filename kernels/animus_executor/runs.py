@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folders of attempts, and what a killed executor left in them.
 
-A folder names its attempt in ``attempt.json`` from before the attempt starts, so that a successor can say what became
-of it. The folder's name is short, because kernels' sockets lie inside and sockets have short names.
+A folder names its attempt in ``attempt.json`` from the moment the attempt has started, with everything a successor
+needs to go on with it, and without any credential: the executor's own is enough. The folder's name is short, because
+sockets lie inside and sockets have short names.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from animus_contracts.environments import Resources
 from animus_contracts.executions import Lease
 from animus_contracts.identifiers import ExecutionId, RunId
 from animus_executor.folders import remove
@@ -25,11 +27,20 @@ NAME_CHARACTERS = 12  # the last ones of a UUIDv7 are random
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which attempt a folder belongs to."""
+    """A started attempt, for a successor of the executor that started it.
+
+    Attributes:
+        environment: The realised environment it uses.
+        resources: What it takes of the machine.
+    """
 
     execution_id: ExecutionId
     run_id: RunId
     epoch: int
+    lease_seconds: float
+    heartbeat_seconds: float
+    environment: str
+    resources: Resources
 
 
 class RunFolders:
@@ -45,35 +56,51 @@ class RunFolders:
         for folder in (self.cache, self._runs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def make(self, lease: Lease) -> Path:
+    def make(self, execution_id: ExecutionId) -> Path:
         """Make the folder of an attempt."""
-        folder = self._path(lease.execution_id)
+        folder = self.path(execution_id)
         folder.mkdir(mode=0o700)
-        record = Record(execution_id=lease.execution_id, run_id=lease.run_id, epoch=lease.epoch)
-        (folder / RECORD).write_bytes(msgspec.json.encode(record))
         return folder
 
-    def remove(self, lease: Lease) -> None:
-        """Remove the folder of an attempt, if it was made."""
-        remove(self._path(lease.execution_id))
+    def record(self, lease: Lease, environment: Path) -> None:
+        """Note that an attempt has started."""
+        record = Record(
+            execution_id=lease.execution_id,
+            run_id=lease.run_id,
+            epoch=lease.epoch,
+            lease_seconds=lease.lease_seconds,
+            heartbeat_seconds=lease.heartbeat_seconds,
+            environment=str(environment),
+            resources=lease.plan.resources,
+        )
+        folder = self.path(lease.execution_id)
+        arriving = folder / f".{RECORD}"
+        arriving.write_bytes(msgspec.json.encode(record))
+        arriving.replace(folder / RECORD)
 
-    def sweep(self) -> Iterator[Record]:
-        """Kill what a predecessor's attempts left running, remove their folders, and name each."""
-        for folder in self._runs.iterdir():
-            with suppress(OSError, msgspec.DecodeError):  # it was killed before it had written the record
+    def remove(self, execution_id: ExecutionId) -> None:
+        """Remove the folder of an attempt, if it was made."""
+        remove(self.path(execution_id))
+
+    def left(self) -> Iterator[Record]:
+        """Name the started attempts of a predecessor; what had not started is removed, and its lease runs out."""
+        for folder in list(self._runs.iterdir()):
+            with suppress(OSError, msgspec.DecodeError):
                 record = msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
-                kill_processes_of(record.run_id)
-                yield record
+                if folder == self.path(record.execution_id):
+                    yield record
+                    continue
             remove(folder)
 
-    def _path(self, execution_id: ExecutionId) -> Path:
+    def path(self, execution_id: ExecutionId) -> Path:
+        """Where the files of an attempt are, or would be."""
         return self._runs / execution_id[-NAME_CHARACTERS:]
 
 
 def kill_processes_of(run_id: RunId, processes: Path = Path("/proc")) -> None:
     """Kill every process that was started inside a run, by the variable that names the run.
 
-    Only needed where runs have no process namespace of their own, or after their supervisor was killed.
+    Only needed where runs have no process namespace of their own, after their supervisor was killed.
     """
     marker = f"ANIMUS_RUN_ID={run_id}".encode()
     for entry in processes.iterdir():

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from animus_contracts.executions import Capacity
 from animus_contracts.failpoints import Rule, parse_rules
+from animus_executor import machine
 from animus_executor.failpoints import POINTS
 
 PREFIX = "ANIMUS_EXECUTOR_"
@@ -37,6 +39,12 @@ class Settings:
         cache_mib: ``ANIMUS_EXECUTOR_CACHE_MIB``: how much the cache of inputs may hold, in MiB.
         fetch_seconds: ``ANIMUS_EXECUTOR_FETCH_SECONDS``: how long fetching code may take.
         fetch_mib: ``ANIMUS_EXECUTOR_FETCH_MIB``: the largest pack that may be fetched, in MiB.
+        offline_seconds: ``ANIMUS_EXECUTOR_OFFLINE_SECONDS``: how long a started run goes on while the control plane
+            does not answer, and while no executor is there.
+        labels: ``ANIMUS_EXECUTOR_LABELS``: what runs may ask of an executor, such as ``zone=eu,gpu=a100``.
+        cpus: ``ANIMUS_EXECUTOR_CPUS``: how many processor cores runs may take together; what the machine has.
+        memory_mib: ``ANIMUS_EXECUTOR_MEMORY_MIB``: how much memory, in MiB; what the machine has.
+        gpus: ``ANIMUS_EXECUTOR_GPUS``: how many accelerators; none.
         failpoints: ``ANIMUS_EXECUTOR_FAILPOINTS``: faults to inject, ``<point>=crash|error|delay:<seconds>[@<n>]``,
             separated by commas; for tests, and refused unless ``ANIMUS_EXECUTOR_ALLOW_FAILPOINTS`` is ``1``.
     """
@@ -51,11 +59,25 @@ class Settings:
     cache_mib: int = 10 * 1024
     fetch_seconds: float = 120.0
     fetch_mib: int = 2048
+    offline_seconds: float = 3600.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cpus: float = field(default_factory=machine.cpus)
+    memory_mib: int = field(default_factory=machine.memory_mib)
+    gpus: int = 0
     failpoints: tuple[Rule, ...] = ()
+
+    @property
+    def capacity(self) -> Capacity:
+        """What runs may take together."""
+        return Capacity(cpus=self.cpus, memory_mib=self.memory_mib, gpus=self.gpus)
 
 
 TEXTS = {"CONTROL_PLANE", "NAME", "TOKEN_FILE", "DATA"}
-NUMBERS = {"SLOTS", "ENVIRONMENTS", "CACHE_MIB", "FETCH_SECONDS", "FETCH_MIB"}
+NUMBERS = {
+    "SLOTS", "ENVIRONMENTS", "CACHE_MIB", "FETCH_SECONDS", "FETCH_MIB", "OFFLINE_SECONDS", "CPUS", "MEMORY_MIB", "GPUS",
+}  # fmt: skip
+OTHERS = {"REPOSITORIES", "LABELS", "FAILPOINTS", "ALLOW_FAILPOINTS"}
+LABEL = re.compile(r"(?P<key>[A-Za-z0-9._/-]{1,63})=(?P<value>[A-Za-z0-9._/-]{1,63})")
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -65,7 +87,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         SettingsError: If a variable is unknown, missing or wrong.
     """
     given = {name.removeprefix(PREFIX): value for name, value in environment.items() if name.startswith(PREFIX)}
-    if unknown := sorted(set(given) - TEXTS - NUMBERS - {"REPOSITORIES", "FAILPOINTS", "ALLOW_FAILPOINTS"}):
+    if unknown := sorted(set(given) - TEXTS - NUMBERS - OTHERS):
         raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting")
     if missing := sorted(TEXTS - set(given)):
         raise SettingsError(f"{PREFIX}{missing[0]} is required")
@@ -79,6 +101,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         token=_read_token(Path(given["TOKEN_FILE"])),
         data=Path(given["DATA"]).resolve(),
         repositories=tuple(given.get("REPOSITORIES", "").split()),
+        labels=_labels(given.get("LABELS", "")),
         failpoints=_failpoints(given),
         **{name.lower(): _number(name, given[name]) for name in NUMBERS & set(given)},
     )
@@ -95,9 +118,20 @@ def _failpoints(given: Mapping[str, str]) -> tuple[Rule, ...]:
 
 
 def _number(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise SettingsError(f"{PREFIX}{name} must be a whole number from 1, not {text[:80]!r}")
+    least = 0 if name == "GPUS" else 1
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise SettingsError(f"{PREFIX}{name} must be a whole number from {least}, not {text[:80]!r}")
     return int(text)
+
+
+def _labels(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        match = LABEL.fullmatch(part)
+        if match is None or match["key"] in found:
+            raise SettingsError(f"{PREFIX}LABELS must be key=value, separated by commas, each key once: {part[:80]!r}")
+        found[match["key"]] = match["value"]
+    return found
 
 
 def _read_token(file: Path) -> str:

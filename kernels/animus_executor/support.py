@@ -11,7 +11,9 @@ import importlib.util
 import shutil
 from pathlib import Path
 
-from animus_executor.folders import make_read_only, remove
+from animus_executor.folders import content_digest, make_read_only, remove
+
+NAME_CHARACTERS = 16
 
 
 def package_folder(name: str) -> Path:
@@ -26,10 +28,26 @@ def package_folder(name: str) -> Path:
     return Path(found.submodule_search_locations[0])
 
 
-def provide_support(folder: Path) -> Path:
-    """Copy the sources of ``animus`` into a folder, replacing what is there, and return the folder."""
-    remove(folder)
+def provide_support(folder: Path, *, is_shared: bool = False) -> Path:
+    """Copy the sources of ``animus`` into a folder of their own below ``folder``, and return that one.
+
+    It is named by what it holds, so that a run which outlived an executor keeps what it has begun with.
+
+    Args:
+        folder: Where the copies are.
+        is_shared: Whether a run of a predecessor may still use another copy; else the others are removed.
+    """
+    arriving = folder / "new"
+    remove(arriving)
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(package_folder("animus"), folder / "animus", ignore=ignored)
-    make_read_only(folder)
-    return folder
+    shutil.copytree(package_folder("animus"), arriving / "animus", ignore=ignored)
+    make_read_only(arriving)
+    provided = folder / content_digest(arriving).removeprefix("sha256:")[:NAME_CHARACTERS]
+    if provided.is_dir():
+        remove(arriving)
+    else:
+        arriving.rename(provided)
+    for other in folder.iterdir():
+        if other != provided and not is_shared:
+            remove(other)
+    return provided

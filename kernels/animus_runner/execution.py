@@ -24,7 +24,7 @@ from animus_runner.cells import StoppedError
 from animus_runner.engine import Observer, Session
 from animus_runner.exits import FailedError
 from animus_runner.failures import Place
-from animus_runner.kernels import Kernel, KernelDiedError, KernelEnd
+from animus_runner.kernels import Kernel, KernelDiedError, KernelEnd, own_parent
 from animus_runner.limits import MIB
 from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
 
@@ -45,17 +45,17 @@ def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancel
         How it went. The executed notebook is at ``assignment.output`` unless the notebook could not be read.
     """
     started = time.monotonic()
-    try:
-        notebook = notebook_files.load(assignment.notebook)
-        origins = {id(cell): index for index, cell in enumerate(notebook.cells)}
-        injection.verify_parameters(notebook, assignment.parameters, assignment.parameters_schema_digest)
-        kernel = Kernel(assignment.kernel_parent, assignment.kernel_request())
-    except FailedError as error:
-        return _outcome(assignment, None, error.failure)
-    except KernelDiedError as error:
-        return _outcome(assignment, None, _of_end(error.end, None, assignment))
-    _prepare(notebook, assignment)
-    with kernel:
+    with contextlib.ExitStack() as held:
+        try:
+            notebook = notebook_files.load(assignment.notebook)
+            origins = {id(cell): index for index, cell in enumerate(notebook.cells)}
+            injection.verify_parameters(notebook, assignment.parameters, assignment.parameters_schema_digest)
+            kernel = held.enter_context(_kernel(assignment, held))
+        except FailedError as error:
+            return _outcome(assignment, None, error.failure)
+        except KernelDiedError as error:
+            return _outcome(assignment, None, _of_end(error.end, None, assignment))
+        _prepare(notebook, assignment)
         session = Session(
             kernel=kernel,
             observer=observer,
@@ -65,6 +65,14 @@ def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancel
         )
         failure, is_canceled = _run(notebook, session, assignment)
         return _outcome(assignment, kernel, failure, is_canceled=is_canceled)
+
+
+def _kernel(assignment: NotebookAssignment, held: contextlib.ExitStack) -> Kernel:
+    """Ask the environment's kernel parent for a kernel, or a parent of our own when that one went with its executor."""
+    request = assignment.kernel_request()
+    with contextlib.suppress(KernelDiedError):
+        return Kernel(assignment.kernel_parent, request)
+    return Kernel(held.enter_context(own_parent(str(assignment.python))), request)
 
 
 def _prepare(notebook: NotebookNode, assignment: NotebookAssignment) -> None:

@@ -8,7 +8,7 @@ standard input does. Rules kept here:
 
 * it starts no thread and runs nothing of any user before it forks, so a run inherits modules and nothing else;
 * a connection is the life of one run: the request comes in on it, what happens goes back on it as JSON lines, and
-  whoever closes it kills the run;
+  whoever closes it kills the run; the end of this process does not;
 * three processes per run: the *warden* outside, which watches; *init* inside, which owns all processes of the run;
   and the *kernel*, the only one that runs user code, after every privilege is gone.
 """
@@ -113,16 +113,12 @@ def _next_run(listener: socket.socket) -> socket.socket:
     events = select.poll()
     events.register(listener, select.POLLIN)
     events.register(sys.stdin, select.POLLIN)
-    parent = os.getpid()
     while True:
         if any(descriptor == sys.stdin.fileno() for descriptor, _ in events.poll()):
             sys.exit(0)
         connection, _ = listener.accept()
         if os.fork() == 0:
             os.close(listener.detach())
-            sandbox.die_with_parent()
-            if os.getppid() != parent:
-                os._exit(1)
             return connection
         connection.close()
 

@@ -13,7 +13,6 @@ Rules kept here:
 from __future__ import annotations
 
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from animus_contracts.artifacts import ArtifactKind
-from animus_contracts.assignments import Assignment, AttemptResult, SupervisorReported
+from animus_contracts.assignments import Assignment, AttemptResult
 from animus_contracts.executions import Verdict
 from animus_contracts.plans import plan_digest
 from animus_contracts.runs import Failure, FailureReason
@@ -45,15 +44,6 @@ from animus_runner.workspace import Workspace, materialise
 
 KERNEL_LOG_BYTES = 64 * 1024
 Execute = Callable[[NotebookAssignment, Observer, Cancellation], Outcome]
-
-
-def serve(connection: socket.socket) -> int:
-    """Carry out the assignment that comes in on a connection, and put the result on it."""
-    with connection.makefile("rb") as lines:
-        assignment = msgspec.json.decode(lines.readline(), type=Assignment)
-    result = supervise(assignment)
-    connection.sendall(msgspec.json.encode(SupervisorReported(result=result)) + b"\n")
-    return 0
 
 
 def supervise(assignment: Assignment, execute: Execute = execute) -> AttemptResult:

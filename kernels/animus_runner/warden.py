@@ -76,6 +76,7 @@ def watch(connection: socket.socket, request: Request) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     reports, writer = os.pipe()
     try:
+        _leave_the_executor(request.log)
         sandbox.prctl(PR_SET_CHILD_SUBREAPER, 1)
         if request.view is not None:
             _hand_over(request.view)
@@ -93,6 +94,16 @@ def watch(connection: socket.socket, request: Request) -> int:
     os._exit(0)
 
 
+def _leave_the_executor(path: str) -> None:
+    """Write to the run's log from now on: the executor's output may end while the run goes on."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for old, new in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(old, new)
+    os.close(log)
+    os.close(nothing)
+
+
 def _hand_over(view: sandbox.View) -> None:
     """Let the run use what is meant for it when it is going to be another user than we are."""
     if os.geteuid() == 0:
@@ -103,10 +114,6 @@ def _hand_over(view: sandbox.View) -> None:
 def _initiate(request: Request, writer: int) -> None:
     """As init: close the world behind us and own the processes of the run; returns only in the kernel."""
     try:
-        log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for old, new in ((nothing, 0), (log, 1), (log, 2)):
-            os.dup2(old, new)
         os.closerange(3, writer)
         os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
         if request.view is not None:

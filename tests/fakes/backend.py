@@ -5,41 +5,51 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from animus_contracts.assignments import Assignment, AttemptResult
 from animus_contracts.executions import Verdict
+from animus_contracts.identifiers import ExecutionId
 from animus_contracts.runs import Limitation
 from animus_executor.backends import BackendError
 
 SUCCEEDED = AttemptResult(verdict=Verdict.SUCCEEDED)
-KILLED = -9
+KILLED = None
+"""What is left of an attempt that was killed."""
 
 
 class FakeAttempt:
     """An attempt that waits to be told how it ends.
 
     Attributes:
-        assignment: What it was started with.
+        is_running: Always.
         canceled: Set when it was asked to stop.
         killed: Set when it was killed.
         on_cancel: How it ends when it is asked to stop; None ignores the wish.
     """
 
-    def __init__(self, assignment: Assignment, on_cancel: AttemptResult | int | None) -> None:
-        self.assignment = assignment
+    def __init__(self, assignment: Assignment | None, on_cancel: AttemptResult | None) -> None:
+        self._assignment = assignment
+        self.is_running = True
         self.canceled = threading.Event()
         self.killed = threading.Event()
         self.on_cancel = on_cancel
         self._over = threading.Event()
-        self._outcome: AttemptResult | int = KILLED
+        self._outcome: AttemptResult | None = KILLED
 
-    def end(self, outcome: AttemptResult | int) -> None:
+    @property
+    def assignment(self) -> Assignment:
+        """What it was started with."""
+        assert self._assignment is not None, "it was adopted"
+        return self._assignment
+
+    def end(self, outcome: AttemptResult | None) -> None:
         """End as told, unless it has ended."""
         if not self._over.is_set():
             self._outcome = outcome
             self._over.set()
 
-    def wait(self) -> AttemptResult | int:
+    def wait(self) -> AttemptResult | None:
         """Wait for the end."""
         assert self._over.wait(30.0)
         return self._outcome
@@ -60,15 +70,17 @@ class FakeBackend:
     """Starts fake attempts.
 
     Attributes:
-        outcome: How attempts end at once; None leaves them running.
+        outcome: How attempts end at once, unless ``is_ending`` is false: then they go on.
+        is_ending: Whether attempts end at once.
         on_cancel: How they end when asked to stop.
         error: Why nothing can be started, when not empty.
     """
 
     def __init__(self) -> None:
         self.limitations: list[Limitation] = [Limitation.MEMORY_NOT_LIMITED]
-        self.outcome: AttemptResult | int | None = SUCCEEDED
-        self.on_cancel: AttemptResult | int | None = None
+        self.outcome: AttemptResult | None = SUCCEEDED
+        self.is_ending = True
+        self.on_cancel: AttemptResult | None = None
         self.error = ""
         self.attempts: list[FakeAttempt] = []
         self._changed = threading.Condition()
@@ -78,12 +90,23 @@ class FakeBackend:
         if self.error:
             raise BackendError(self.error)
         attempt = FakeAttempt(assignment, self.on_cancel)
-        if self.outcome is not None:
+        self._add(attempt)
+        return attempt
+
+    def adopt(self, folder: Path, execution_id: ExecutionId, epoch: int) -> FakeAttempt:
+        """Find an attempt of a predecessor."""
+        assert folder.name == execution_id[-12:]
+        assert epoch
+        attempt = FakeAttempt(None, self.on_cancel)
+        self._add(attempt)
+        return attempt
+
+    def _add(self, attempt: FakeAttempt) -> None:
+        if self.is_ending:
             attempt.end(self.outcome)
         with self._changed:
             self.attempts.append(attempt)
             self._changed.notify_all()
-        return attempt
 
     def launched(self) -> FakeAttempt:
         """Wait for the first attempt."""

@@ -24,6 +24,8 @@ import msgspec
 from animus_contracts.digests import Digest, digest_bytes
 from animus_contracts.endpoints import BY_OPERATION, Endpoint
 from animus_contracts.executions import (
+    Cancellations,
+    CancellationsRequest,
     EndExecution,
     EventsAccepted,
     ExecutionEnded,
@@ -147,6 +149,9 @@ class ControlPlaneSimulator:
         if endpoint.operation == "executions.lease":
             self._require(token == EXECUTOR_TOKEN, "unauthenticated")
             return msgspec.json.encode(self._lease(msgspec.json.decode(body, type=LeaseRequest)))
+        if endpoint.operation == "executions.cancellations":
+            self._require(token == EXECUTOR_TOKEN, "unauthenticated")
+            return msgspec.json.encode(self._cancellations(msgspec.json.decode(body, type=CancellationsRequest)))
         attempt = self.attempts.get(names["execution"])
         self._require(attempt is not None, "not_found")
         assert attempt is not None
@@ -171,6 +176,16 @@ class ControlPlaneSimulator:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or not self._is_open, request.wait_seconds)
             return LeaseReply(lease=self.grant(self._queue.popleft()).lease if self._queue else None)
+
+    def _cancellations(self, request: CancellationsRequest) -> Cancellations:
+        deadline = time.monotonic() + request.wait_seconds
+        while True:
+            attempts = [attempt for attempt in list(self.attempts.values()) if attempt.cancel and not attempt.ended]
+            wanted = [attempt.lease.execution_id for attempt in attempts]
+            found = [execution_id for execution_id in wanted if execution_id not in request.known]
+            if found or not self._is_open or time.monotonic() > deadline:
+                return Cancellations(cancel=found)
+            time.sleep(0.02)
 
     def _start(self, attempt: Attempt, message: StartExecution) -> RunCredentials:
         self._require(message.dispatch_token == attempt.lease.dispatch_token, "unauthenticated")

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from animus_contracts.assignments import Assignment, AttemptResult
+from animus_contracts.identifiers import ExecutionId
 from animus_contracts.runs import Limitation
 
 
@@ -15,13 +17,17 @@ class BackendError(Exception):
 
 
 class Attempt(Protocol):
-    """A supervisor at work."""
+    """A supervisor at work, or what it left."""
 
-    def wait(self) -> AttemptResult | int:
+    @property
+    def is_running(self) -> bool:
+        """Whether a supervisor was at work when the attempt was launched or adopted."""
+
+    def wait(self) -> AttemptResult | None:
         """Wait for the end.
 
         Returns:
-            What the supervisor reported, or its exit status (minus the signal) when it reported nothing.
+            What the supervisor left as its result; None when it was killed before it could.
         """
 
     def cancel(self) -> None:
@@ -45,5 +51,8 @@ class Backend(Protocol):
             BackendError: If it cannot be started.
         """
 
+    def adopt(self, folder: Path, execution_id: ExecutionId, epoch: int) -> Attempt:
+        """Find an attempt that a predecessor launched in a run folder, whether or not it has ended."""
+
     def close(self) -> None:
-        """End every attempt and let go of everything."""
+        """Let go of everything; attempts go on."""

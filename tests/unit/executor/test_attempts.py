@@ -15,23 +15,27 @@ import msgspec
 import pytest
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
-from animus_contracts.assignments import AttemptResult
+from animus_contracts.assignments import SUPERVISOR_LOG, AttemptResult
 from animus_contracts.digests import digest_bytes
-from animus_contracts.executions import EndExecution, Verdict
+from animus_contracts.executions import Capacity, EndExecution, LeaseRequest, Verdict
 from animus_contracts.plans import PlannedEnvironment
 from animus_contracts.runs import Failure, FailureReason, Limitation
-from animus_executor import attempts as module
+from animus_executor import handles
 from animus_executor.agent import Agent
-from animus_executor.attempts import Attempts, end_patiently
+from animus_executor.attempts import Attempts
+from animus_executor.cancellations import CancellationWatch
 from animus_executor.control_plane import ControlPlane
-from animus_executor.installation import UnrealisableError
+from animus_executor.installation import InterruptedBuildError, UnrealisableError
 from animus_executor.kernel_parents import KernelParentError
-from animus_executor.runs import RunFolders
+from animus_executor.machine import Occupancy
+from animus_executor.runs import Record, RunFolders
 from animus_executor.settings import Settings
+from animus_executor.verdicts import end_patiently
 from tests.fakes.backend import KILLED, FakeBackend
 from tests.fakes.control_plane import EXECUTOR_TOKEN, Attempt, ControlPlaneSimulator
 from tests.fakes.plans import a_lease, a_plan
 
+OFFLINE_SECONDS = 2.5
 CANCELED = AttemptResult(verdict=Verdict.CANCELED)
 BROKEN = Failure(reason=FailureReason.USER_CODE, summary="Cell 1 raised ValueError.")
 
@@ -42,13 +46,23 @@ class Prepared:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.error: Exception | None = None
+        self.is_building = False
+        self.uses: list[Path] = []
 
     @contextmanager
-    def realised(self, planned: PlannedEnvironment) -> Iterator[Path]:
+    def realised(self, planned: PlannedEnvironment, stopping: threading.Event) -> Iterator[Path]:
         assert planned.requirements
+        if self.is_building:
+            assert stopping.wait(10.0)
+            raise InterruptedBuildError
         if isinstance(self.error, UnrealisableError):
             raise self.error
         yield self.folder
+
+    @contextmanager
+    def held(self, folder: Path) -> Iterator[None]:
+        self.uses.append(folder)
+        yield
 
     @contextmanager
     def serving(self, environment: Path) -> Iterator[Path]:
@@ -85,19 +99,29 @@ def world(tmp_path: Path) -> Iterator[World]:
         backend, prepared = FakeBackend(), Prepared(tmp_path)
         control_plane = ControlPlane(simulator.url, EXECUTOR_TOKEN)
         attempts = Attempts(
-            settings=Settings(control_plane=simulator.url, name="local", token=EXECUTOR_TOKEN, data=tmp_path),
+            settings=Settings(
+                control_plane=simulator.url,
+                name="local",
+                token=EXECUTOR_TOKEN,
+                data=tmp_path,
+                offline_seconds=OFFLINE_SECONDS,
+            ),
             control_plane=control_plane,
             environments=prepared,
             kernel_parents=prepared,
             backend=backend,
             folders=RunFolders(tmp_path / "data"),
             support=tmp_path,
+            occupancy=Occupancy(Capacity(cpus=4.0, memory_mib=8192)),
         )
-        limitations = [Limitation.MEMORY_NOT_LIMITED]
-        agent = Agent(control_plane, attempts.execute, slots=1, limitations=limitations, platform="linux_x86_64")
+        request = LeaseRequest(limitations=[Limitation.MEMORY_NOT_LIMITED])
+        agent = Agent(control_plane, attempts.execute, request=request, occupancy=attempts.occupancy, slots=1)
+        watch = CancellationWatch(control_plane, attempts.active)
+        watch.start()
         agent.start()
         yield World(simulator, backend, prepared, attempts, agent)
         agent.stop()
+        watch.stop()
         backend.close()
         simulator.close_queue()
         agent.join(10.0)
@@ -131,16 +155,16 @@ def test_an_attempt_gets_its_plan_and_run_token_and_never_the_executors_token(wo
     assert world.simulator.lease_requests[0].limitations == [Limitation.MEMORY_NOT_LIMITED]
 
 
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [(KILLED, FailureReason.KILLED), (1, FailureReason.INFRASTRUCTURE), (0, FailureReason.INFRASTRUCTURE)],
-)
-def test_a_supervisor_without_a_result_is_a_failure(world: World, status: int, reason: FailureReason) -> None:
-    world.backend.outcome = status
-    end = ended(world.run())
-    assert end.verdict is Verdict.FAILED
-    assert end.failure is not None
-    assert end.failure.reason is reason
+def test_a_supervisor_without_a_result_was_killed_and_its_last_words_are_told(world: World) -> None:
+    world.backend.is_ending = False
+    plan = a_plan()
+    world.simulator.submit(plan)
+    attempt = world.backend.launched()
+    (Path(attempt.assignment.run_folder) / SUPERVISOR_LOG).write_text("out of memory\n")
+    attempt.end(KILLED)
+    failure = ended(world.simulator.ended(plan.run_id, 10.0)).failure
+    assert failure is not None
+    assert (failure.reason, failure.detail) == (FailureReason.KILLED, "out of memory\n")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +203,7 @@ def test_a_machine_that_refuses_is_infrastructure_and_says_why(world: World) -> 
 
 
 def test_a_canceled_attempt_is_asked_first_and_its_result_counts(world: World) -> None:
-    world.backend.outcome, world.backend.on_cancel = None, CANCELED
+    world.backend.is_ending, world.backend.on_cancel = False, CANCELED
     plan = a_plan()
     world.simulator.submit(plan)
     world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started).cancel = True
@@ -189,8 +213,8 @@ def test_a_canceled_attempt_is_asked_first_and_its_result_counts(world: World) -
 
 
 def test_a_canceled_attempt_that_does_not_stop_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FORCE_SECONDS", 0.2)
-    world.backend.outcome = None
+    monkeypatch.setattr(handles, "FORCE_SECONDS", 0.2)
+    world.backend.is_ending = False
     plan = a_plan()
     world.simulator.submit(plan)
     world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started).cancel = True
@@ -200,7 +224,7 @@ def test_a_canceled_attempt_that_does_not_stop_is_killed(world: World, monkeypat
 
 
 def test_a_run_that_ended_before_its_cancellation_stays_as_it_ended(world: World) -> None:
-    world.backend.outcome, world.backend.on_cancel = None, AttemptResult(verdict=Verdict.SUCCEEDED)
+    world.backend.is_ending, world.backend.on_cancel = False, AttemptResult(verdict=Verdict.SUCCEEDED)
     plan = a_plan()
     world.simulator.submit(plan)
     world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started).cancel = True
@@ -208,7 +232,7 @@ def test_a_run_that_ended_before_its_cancellation_stays_as_it_ended(world: World
 
 
 def test_an_attempt_whose_epoch_is_stale_is_killed_and_reports_nothing(world: World) -> None:
-    world.backend.outcome = None
+    world.backend.is_ending = False
     plan = a_plan()
     world.simulator.submit(plan)
     attempt = world.simulator.leased(plan.run_id, ready=lambda attempt: attempt.started)
@@ -219,36 +243,59 @@ def test_an_attempt_whose_epoch_is_stale_is_killed_and_reports_nothing(world: Wo
     assert "executions.end" not in world.simulator.calls
 
 
-def test_an_attempt_without_answers_is_killed_when_its_lease_ends_and_reports_nothing(world: World) -> None:
-    world.backend.outcome = None
+def test_a_started_attempt_goes_on_through_an_outage_of_several_leases_and_its_end_counts(world: World) -> None:
+    world.backend.is_ending = False
     plan = a_plan()
     world.simulator.submit(plan)
     launched = world.backend.launched()
-    away_since = time.monotonic()
     world.simulator.away.set()
-    assert launched.killed.wait(5.0)
-    assert time.monotonic() - away_since < 1.0
+    time.sleep(3 * world.simulator.lease_seconds)
+    assert not launched.killed.is_set()
+    launched.end(AttemptResult(verdict=Verdict.SUCCEEDED))
+    time.sleep(0.2)
+    world.simulator.away.clear()
+    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
+
+
+def test_an_attempt_without_answers_is_killed_when_the_patience_ends_and_reports_nothing(world: World) -> None:
+    world.backend.is_ending = False
+    plan = a_plan()
+    world.simulator.submit(plan)
+    launched = world.backend.launched()
+    world.simulator.away.set()
+    away_since = time.monotonic()
+    assert launched.killed.wait(10.0)
+    assert OFFLINE_SECONDS - 0.5 < time.monotonic() - away_since < OFFLINE_SECONDS + 1.0
     world.simulator.away.clear()
     time.sleep(0.3)
     assert "executions.end" not in world.simulator.calls
 
 
-def test_an_attempt_survives_a_control_plane_that_is_away_for_less_than_the_lease(world: World) -> None:
-    world.backend.outcome = None
+def test_an_attempt_that_cannot_start_is_dropped_when_its_lease_ends(world: World) -> None:
+    world.prepared.is_building = True
+    plan = a_plan()
+    world.simulator.submit(plan)
+    attempt = world.simulator.leased(plan.run_id)
+    world.simulator.away.set()
+    world.until(lambda: world.attempts.active == {})
+    assert (attempt.started, attempt.ended) == (None, None)
+
+
+def test_an_outage_that_ends_with_a_stale_epoch_kills_the_attempt(world: World) -> None:
+    world.backend.is_ending = False
     plan = a_plan()
     world.simulator.submit(plan)
     launched = world.backend.launched()
     world.simulator.away.set()
-    time.sleep(0.25)
+    time.sleep(2 * world.simulator.lease_seconds)
+    world.simulator.leased(plan.run_id).stale = True
     world.simulator.away.clear()
-    time.sleep(0.8)
-    assert not launched.killed.is_set()
-    launched.end(AttemptResult(verdict=Verdict.SUCCEEDED))
-    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
+    assert launched.killed.wait(2.0)
+    assert world.simulator.leased(plan.run_id).ended is None
 
 
 def test_an_end_is_repeated_until_it_is_answered_and_counts_once(world: World) -> None:
-    world.backend.outcome = None
+    world.backend.is_ending = False
     plan = a_plan()
     world.simulator.submit(plan)
     launched = world.backend.launched()
@@ -292,17 +339,93 @@ def test_an_attempts_folder_is_removed_with_the_attempt(world: World) -> None:
     world.until(lambda: list((world.prepared.folder / "data" / "runs").iterdir()) == [])
 
 
-def test_a_successor_names_what_a_killed_executor_left(tmp_path: Path) -> None:
-    lease = a_lease()
-    folder = RunFolders(tmp_path).make(lease)
-    (folder / "outputs").mkdir(mode=0o500)
-    (tmp_path / "runs" / "half-made").mkdir()
-    successor = RunFolders(tmp_path)
-    records = list(successor.sweep())
-    assert [(record.execution_id, record.run_id, record.epoch) for record in records] == [
-        (lease.execution_id, lease.run_id, 1)
-    ]
-    assert list((tmp_path / "runs").iterdir()) == []
+def left_behind(world: World) -> tuple[Attempt, Record]:
+    """A started attempt of an executor that was killed."""
+    attempt = world.simulator.grant(a_plan())
+    folders = world.attempts.folders
+    (folders.make(attempt.lease.execution_id) / "outputs").mkdir(mode=0o500)
+    folders.record(attempt.lease, world.prepared.folder / "environment")
+    [record] = folders.left()
+    return attempt, record
+
+
+def adopt(world: World, record: Record) -> threading.Thread:
+    thread = threading.Thread(target=world.attempts.adopt, args=(record,))
+    thread.start()
+    return thread
+
+
+def test_a_record_holds_what_a_successor_needs_and_no_credential(world: World) -> None:
+    attempt, record = left_behind(world)
+    lease = attempt.lease
+    assert record == Record(
+        execution_id=lease.execution_id,
+        run_id=lease.run_id,
+        epoch=1,
+        lease_seconds=lease.lease_seconds,
+        heartbeat_seconds=lease.heartbeat_seconds,
+        environment=str(world.prepared.folder / "environment"),
+        resources=lease.plan.resources,
+    )
+
+
+def test_what_never_started_is_removed_by_a_successor_and_left_to_its_lease(world: World) -> None:
+    folders = world.attempts.folders
+    folder = folders.make(a_lease().execution_id)
+    stranger = folders.make(a_lease().execution_id)
+    (stranger / "attempt.json").write_text("{}")
+    assert list(folders.left()) == []
+    assert not folder.exists()
+    assert not stranger.exists()
+
+
+def test_an_adopted_attempt_is_kept_alive_and_its_end_counts(world: World) -> None:
+    world.backend.is_ending = False
+    attempt, record = left_behind(world)
+    thread = adopt(world, record)
+    adopted = world.backend.launched()
+    world.until(lambda: attempt.heartbeats > 3)
+    adopted.end(AttemptResult(verdict=Verdict.SUCCEEDED))
+    thread.join()
+    assert ended(attempt).verdict is Verdict.SUCCEEDED
+    assert world.prepared.uses == [world.prepared.folder / "environment"]
+    assert list(world.attempts.folders.left()) == []
+
+
+def test_what_ended_while_no_executor_was_there_is_reported_as_it_ended(world: World) -> None:
+    world.backend.outcome = AttemptResult(verdict=Verdict.FAILED, failure=BROKEN)
+    attempt, record = left_behind(world)
+    adopt(world, record).join()
+    assert ended(attempt).failure == BROKEN
+
+
+def test_what_was_killed_while_no_executor_was_there_is_reported_as_killed(world: World) -> None:
+    world.backend.outcome = KILLED
+    attempt, record = left_behind(world)
+    adopt(world, record).join()
+    failure = ended(attempt).failure
+    assert failure is not None
+    assert failure.reason is FailureReason.KILLED
+
+
+def test_an_adopted_attempt_that_is_not_ours_any_more_is_killed_at_once(world: World) -> None:
+    world.backend.is_ending = False
+    attempt, record = left_behind(world)
+    attempt.stale = True
+    thread = adopt(world, record)
+    assert world.backend.launched().killed.wait(1.0)
+    thread.join()
+    assert attempt.ended is None
+    assert list(world.attempts.folders.left()) == []
+
+
+def test_a_canceled_attempt_is_stopped_while_its_environment_is_built(world: World) -> None:
+    world.prepared.is_building = True
+    plan = a_plan()
+    world.simulator.submit(plan)
+    world.simulator.leased(plan.run_id).cancel = True
+    attempt = world.simulator.ended(plan.run_id, 10.0)
+    assert (attempt.started, ended(attempt).verdict) == (None, Verdict.CANCELED)
 
 
 def test_an_end_that_is_refused_is_not_repeated(world: World) -> None:

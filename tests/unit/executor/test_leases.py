@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from animus_contracts.executions import Heartbeat, HeartbeatReply, Lease
+from animus_contracts.executions import Heartbeat, HeartbeatReply
 from animus_executor.control_plane import ProtocolError, RefusedError, StaleError, UnreachableError
+from animus_executor.handles import Handle
 from animus_executor.leases import Keeper
 from tests.fakes.plans import a_lease
 
@@ -33,27 +34,25 @@ class Heart:
 
 
 class Watched:
-    """A keeper and what it said."""
+    """A keeper and what it did."""
 
-    def __init__(self, heart: Heart, lease_seconds: float = 0.4) -> None:
+    def __init__(self, heart: Heart, lease_seconds: float = 0.4, *, is_adopted: bool = False) -> None:
         self.canceled, self.lost = threading.Event(), threading.Event()
         self.cancellations = 0
-        lease = a_lease(heartbeat_seconds=0.05, lease_seconds=lease_seconds)
-        self.keeper = a_keeper(lease, heart, self)
+        self.keeper = Keeper(
+            a_lease(heartbeat_seconds=0.05, lease_seconds=lease_seconds),
+            asked_at=None if is_adopted else time.monotonic(),
+            control_plane=heart,
+            attempt=self,
+            offline_seconds=1.2,
+        )
 
     def cancel(self) -> None:
         self.cancellations += 1
         self.canceled.set()
 
-
-def a_keeper(lease: Lease, heart: Heart, watched: Watched) -> Keeper:
-    return Keeper(
-        lease,
-        asked_at=time.monotonic(),
-        control_plane=heart,
-        on_cancel=watched.cancel,
-        on_lost=watched.lost.set,
-    )
+    def kill(self) -> None:
+        self.lost.set()
 
 
 @pytest.fixture
@@ -111,10 +110,11 @@ def test_a_wish_to_cancel_is_passed_on_once(heart: Heart) -> None:
 
 def waited_for(heart: Heart, seconds: float) -> tuple[Keeper, threading.Event]:
     """A lease of five seconds that came after a wait."""
-    lost = threading.Event()
+    handle = Handle()
     asked_at = time.monotonic() - seconds
     lease = a_lease(lease_seconds=5.0, heartbeat_seconds=1.0)
-    return Keeper(lease, asked_at=asked_at, control_plane=heart, on_cancel=lost.clear, on_lost=lost.set), lost
+    keeper = Keeper(lease, asked_at=asked_at, control_plane=heart, attempt=handle, offline_seconds=60.0)
+    return keeper, handle.stopping
 
 
 def test_a_lease_counts_from_before_it_was_asked_for(heart: Heart) -> None:
@@ -144,3 +144,29 @@ def test_a_lease_that_came_quickly_is_not_renewed_at_once(heart: Heart) -> None:
     with keeper:
         assert not keeper.is_lost
     assert heart.beats == []
+
+
+def test_a_started_attempt_outlives_its_lease_through_an_outage_but_not_its_patience(heart: Heart) -> None:
+    heart.error = UnreachableError("away")
+    watched = Watched(heart)
+    started = time.monotonic()
+    with watched.keeper:
+        watched.keeper.attempt_started()
+        assert not watched.lost.wait(0.8)
+        assert watched.lost.wait(2.0)
+    assert 1.1 < time.monotonic() - started < 1.6
+
+
+def test_a_started_attempt_is_lost_at_once_when_the_control_plane_says_so(heart: Heart) -> None:
+    watched = Watched(heart)
+    with watched.keeper:
+        watched.keeper.attempt_started()
+        heart.error = StaleError("stale_epoch")
+        assert watched.lost.wait(0.5)
+
+
+def test_an_adopted_attempt_is_asked_about_at_once(heart: Heart) -> None:
+    heart.error = StaleError("stale_epoch")
+    watched = Watched(heart, lease_seconds=60.0, is_adopted=True)
+    with watched.keeper:
+        assert watched.lost.wait(0.04)

@@ -15,6 +15,8 @@ import pytest
 
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import FailureReason
+from animus_executor.owner import owned
+from animus_executor.runs import RunFolders
 from tests.fakes.control_plane import EXECUTOR_TOKEN, ControlPlaneSimulator
 from tests.fakes.plans import a_plan, a_planned_environment
 
@@ -39,21 +41,31 @@ def test_a_wrong_setting_ends_it_with_one_line(variables: dict[str, str]) -> Non
     assert done.stderr.decode() == "animus-executor: ANIMUS_EXECUTOR_CONTROL_PLANE is required\n"
 
 
+def test_a_folder_that_another_executor_works_in_is_refused_with_one_line(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    variables["ANIMUS_EXECUTOR_CONTROL_PLANE"] = "http://127.0.0.1:1"
+    with owned(tmp_path / "data"):
+        done = subprocess.run(COMMAND, env=variables, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        f"animus-executor: another executor works in {tmp_path / 'data'}: give each one a folder of its own\n"
+    )
+
+
 def test_it_reports_what_a_killed_predecessor_left_takes_runs_and_stops_with_everything_it_started(
     variables: dict[str, str], tmp_path: Path
 ) -> None:
     with ControlPlaneSimulator() as simulator:
         abandoned = simulator.grant(a_plan())
-        left = tmp_path / "data" / "runs" / "left"
-        left.mkdir(parents=True)
-        lease = abandoned.lease
-        record = f'{{"execution_id":"{lease.execution_id}","run_id":"{lease.run_id}","epoch":1}}'
-        (left / "attempt.json").write_text(record)
+        folders = RunFolders(tmp_path / "data")
+        left = folders.make(abandoned.lease.execution_id)
+        folders.record(abandoned.lease, tmp_path / "environment")
         variables["ANIMUS_EXECUTOR_CONTROL_PLANE"] = simulator.url
         with subprocess.Popen(COMMAND, env=variables, stderr=subprocess.PIPE) as executor:
             end = simulator.ended(abandoned.lease.run_id).ended
             assert end is not None
-            assert (end.verdict, end.failure and end.failure.reason) == (Verdict.FAILED, FailureReason.INFRASTRUCTURE)
+            assert (end.verdict, end.failure and end.failure.reason) == (Verdict.FAILED, FailureReason.KILLED)
             plan = a_plan(environment=a_planned_environment("x==1 --hash=sha256:" + "0" * 64))
             simulator.submit(plan)
             refused = simulator.ended(plan.run_id).ended

@@ -305,7 +305,11 @@ def test_a_notebook_that_declares_something_else_is_never_started(tmp_path: Path
     assert (trial.events, trial.notebook, trial.outcome.facts) == ([], None, None)
 
 
-def test_without_a_kernel_parent_the_failure_is_the_infrastructures(tmp_path: Path) -> None:
-    trial = try_cells(tmp_path, str(tmp_path / "nobody"), ["1"])
+def test_a_kernel_parent_that_went_with_its_executor_is_replaced_for_the_run(tmp_path: Path) -> None:
+    assert try_cells(tmp_path, str(tmp_path / "nobody"), ["print(1)"]).text() == "1\n"
+
+
+def test_an_interpreter_that_cannot_run_kernels_is_said_to_be_the_cause(tmp_path: Path) -> None:
+    trial = try_cells(tmp_path, str(tmp_path / "nobody"), ["1"], python=Path("/bin/false"))
     assert failure_of(trial).reason is R.INFRASTRUCTURE
-    assert "kernel parent does not answer" in failure_of(trial).detail
+    assert "cannot run ipykernel" in failure_of(trial).detail

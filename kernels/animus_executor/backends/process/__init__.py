@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attempts as processes of this machine, forked by one preloaded runner parent.
 
-Everything started here dies with the executor: the parent is bound to it by its standard input and by
-``PR_SET_PDEATHSIG``, supervisors to the parent. A parent that dies takes its attempts with it and is replaced.
+The parent dies with the executor: it is bound to it by its standard input and by ``PR_SET_PDEATHSIG``, and replaced
+when it dies earlier. Supervisors are bound to nobody: the next executor finds them in their run's folders.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -19,24 +18,16 @@ from pathlib import Path
 
 import msgspec
 
-from animus_contracts.assignments import (
-    Assignment,
-    AttemptResult,
-    RunnerReady,
-    SupervisorExited,
-    SupervisorMessage,
-    SupervisorReported,
-)
+from animus_contracts.assignments import Assignment, RunnerReady
+from animus_contracts.identifiers import ExecutionId
 from animus_contracts.runs import Limitation
 from animus_executor.backends import BackendError
+from animus_executor.backends.process.attempt import ANSWER_SECONDS, ProcessAttempt
 
 KEPT_VARIABLES = (
     "GIT_SSL_CAINFO", "HOME", "HTTPS_PROXY", "LANG", "LC_ALL", "NO_PROXY", "PATH", "PYTHONPATH",
     "SSL_CERT_DIR", "SSL_CERT_FILE", "TZ",
 )  # fmt: skip
-
-
-_DECODER: msgspec.json.Decoder[SupervisorMessage] = msgspec.json.Decoder(SupervisorMessage)
 
 
 class ProcessBackend:
@@ -65,20 +56,27 @@ class ProcessBackend:
         """Fork a supervisor for an attempt.
 
         Raises:
-            BackendError: If the runner parent cannot be started or reached.
+            BackendError: If the runner parent cannot be started or reached, or the supervisor says nothing.
         """
         self._running_parent()
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.connect(str(self._address))
-            connection.sendall(msgspec.json.encode(assignment) + b"\n")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(ANSWER_SECONDS)
+                connection.connect(str(self._address))
+                connection.sendall(msgspec.json.encode(assignment) + b"\n")
+                said = connection.recv(1)  # it listens in the run's folder, where it is going to say the rest
         except OSError as error:
-            connection.close()
             raise BackendError(f"the runner parent does not answer: {error}") from error
-        return ProcessAttempt(connection)
+        if not said:
+            raise BackendError("the run's supervisor ended before it had begun")
+        return ProcessAttempt(Path(assignment.run_folder), assignment.execution_id, assignment.epoch)
+
+    def adopt(self, folder: Path, execution_id: ExecutionId, epoch: int) -> ProcessAttempt:
+        """Find an attempt that a predecessor launched, whether or not its supervisor still works."""
+        return ProcessAttempt(folder, execution_id, epoch)
 
     def close(self) -> None:
-        """End the parent, and with it every attempt."""
+        """End the parent; what it has started goes on."""
         with self._lock:
             self._end()
         self._starter.shutdown()
@@ -108,45 +106,3 @@ class ProcessBackend:
             parent.communicate()
             raise BackendError("the runner parent did not start; its messages are in the executor's log") from error
         self._parent = parent
-
-
-class ProcessAttempt:
-    """A supervisor, as seen through its connection.
-
-    Args:
-        connection: Connected to the runner parent; half closed it means cancel, closed it means kill.
-    """
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-
-    def wait(self) -> AttemptResult | int:
-        """Wait until the supervisor is gone; return its result, or its exit status when it left none."""
-        result: AttemptResult | None = None
-        status = -9
-        with self._connection.makefile("rb") as lines:
-            for line in lines:
-                match _decoded(line):
-                    case SupervisorReported(result=reported):
-                        result = reported
-                    case SupervisorExited(status=reported_status):
-                        status = reported_status
-        self._connection.close()
-        return status if result is None or status != 0 else result
-
-    def cancel(self) -> None:
-        """Ask the supervisor to stop."""
-        with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_WR)
-
-    def kill(self) -> None:
-        """Have the supervisor's process group killed."""
-        with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
-
-
-def _decoded(line: bytes) -> SupervisorMessage | None:
-    try:
-        return _DECODER.decode(line)
-    except msgspec.DecodeError:  # the supervisor was killed while it wrote
-        return None
