@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Answer one request: ``python -m animus_runner.comparison REQUEST`` writes an ``OutputComparison`` to standard output.
+"""Answer one request: a ``ComparisonRequest`` on standard input, an ``OutputComparison`` on standard output.
 
-The request's folder holds all files it names. They were written by anybody, so they are opened in a process that has
-bounds on time and memory, cannot write files and, where the machine allows it, sees nothing but them and no network.
+The files a request names were written by anybody, so they are opened in a process that has bounds on time and memory,
+cannot write files and, where the machine allows it, sees nothing but them and reaches no network. A request that cannot
+be answered is one line on standard error and another exit status than 0.
 """
 
 from __future__ import annotations
@@ -26,11 +27,10 @@ NOT_ISOLATED = "This machine has no sandbox: the comparison could see other file
 
 def main() -> None:
     """Compare, in a child without rights."""
-    request = Path(sys.argv[1]).resolve()
     try:
-        asked = msgspec.json.decode(request.read_bytes(), type=ComparisonRequest)
-    except (OSError, msgspec.MsgspecError) as error:
-        sys.exit(f"comparison: {request.name} is no request that can be read: {error}")
+        asked = msgspec.json.decode(sys.stdin.buffer.read(), type=ComparisonRequest)
+    except msgspec.MsgspecError as error:
+        sys.exit(f"comparison: not a request that can be read: {error}")
     try:
         sandbox.separate_processes()
         notes = []
@@ -38,20 +38,20 @@ def main() -> None:
         notes = [NOT_ISOLATED]
     child = os.fork()
     if child == 0:
-        _answer(request.parent, asked, notes)
+        _answer(asked, notes)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        sys.exit(f"comparison: ended by signal {-code}, which is how it ends when it is out of time")
+        sys.exit(f"comparison: ended by signal {-code}, as when it takes longer than {MAX_SECONDS} s")
     sys.exit(code)
 
 
-def _answer(folder: Path, asked: ComparisonRequest, notes: list[str]) -> None:
+def _answer(asked: ComparisonRequest, notes: list[str]) -> None:
     """Compare and write the answer; never returns."""
     status = 1
     try:
         sandbox.die_with_parent()
-        _leave_the_machine(folder, notes)
+        _leave_the_machine(asked, notes)
         _bound()
         answer = compare(asked)
         _write(msgspec.structs.replace(answer, notes=[*answer.notes, *notes]))
@@ -63,13 +63,16 @@ def _answer(folder: Path, asked: ComparisonRequest, notes: list[str]) -> None:
         os._exit(status)
 
 
-def _leave_the_machine(folder: Path, notes: list[str]) -> None:
+def _leave_the_machine(asked: ComparisonRequest, notes: list[str]) -> None:
     if notes:
         return
-    folder.chmod(0o755)  # whoever reads it next may be another user
+    files = {Path(file.path) for side in (asked.left, asked.right) for file in side.artifacts if file.path}
+    folders = {file.parent for file in files}
+    for path in (*folders, *files):
+        path.chmod(0o755 if path in folders else 0o444)  # whoever reads them from here on may be another user
     interpreter = {sys.prefix, sys.base_prefix, *(path for path in sys.path if Path(path).is_dir())}
     try:
-        sandbox.build(sandbox.View(read_only=(str(folder), *sorted(interpreter))))
+        sandbox.build(sandbox.View(read_only=(*map(str, sorted(folders)), *sorted(interpreter))))
         sandbox.drop_privileges()
     except OSError:
         notes.append(NOT_ISOLATED)

@@ -7,10 +7,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import nbdime
-import nbformat
-from nbdime.prettyprint import PrettyPrintConfig, pretty_print_notebook_diff
-
 from animus_runner.comparison.normalisation import Cell
 from animus_runner.comparison.texts import shared_lines
 
@@ -23,6 +19,9 @@ HEADER_LINES = 3
 
 def cell_diff(left: Cell | None, right: Cell | None) -> str:
     """Return the diff of two cells as plain text; bounded, because outputs are anybody's."""
+    import nbdime  # noqa: PLC0415 - a second of work that only a difference is worth
+    from nbdime.prettyprint import PrettyPrintConfig, pretty_print_notebook_diff  # noqa: PLC0415
+
     ours, theirs = _beginnings_cut(left, right)
     told = io.StringIO()
     settings = PrettyPrintConfig(out=told, use_git=False, use_diff=False, use_color=False)
@@ -43,6 +42,8 @@ def _beginnings_cut(left: Cell | None, right: Cell | None) -> tuple[Any, Any]:
 
 
 def _notebook(cell: Cell | None, outputs: list[dict[str, Any]]) -> Any:
+    import nbformat  # noqa: PLC0415 - as above
+
     cells = []
     if cell is not None:
         shown = nbformat.from_dict([_cut(output) for output in outputs])
