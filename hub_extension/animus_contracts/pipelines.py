@@ -80,7 +80,7 @@ class Demands(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A node over many values: each combination of a grid, or each entry of ``items``, is an item and a run of its own."""
+    """A node over many values: each combination of a grid, or each entry of ``items``, is an item with its own run."""
 
     grid: Annotated[dict[str, list[Any]], Meta(description="Values by parameter; every combination is run.")] = {}
     items: Annotated[list[dict[str, Any]], Meta(description="Parameters of each item.")] = []

@@ -174,7 +174,7 @@ def start_worker(edge: Edge) -> Worker:
         return edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={})
 
     def sweep_pipelines(uow: UnitOfWork) -> int:
-        return sweep(uow, edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={}))
+        return sweep(uow, system_call())
 
     worker = Worker(edge.database)
     worker.every(RECONCILE_SECONDS, "reconcile", lambda uow: reconcile(uow, system_call()))

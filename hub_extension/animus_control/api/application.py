@@ -18,10 +18,10 @@ from tornado.web import Application, RequestHandler
 from animus_contracts import API_PREFIX
 from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
 from animus_control.api.edge import Edge
-from animus_control.api.events import ProjectEventsHandler, RunEventsHandler
+from animus_control.api.events import PipelineEventsHandler, ProjectEventsHandler, RunEventsHandler
 from animus_control.api.handler import Handler
 from animus_control.api.health import HealthHandler, MetricsHandler, ReadinessHandler
-from animus_control.api.leases import LeaseHandler, TaskLeaseHandler
+from animus_control.api.leases import CancellationsHandler, LeaseHandler, TaskLeaseHandler
 from animus_control.api.openapi import OpenApiHandler, build_document
 from animus_control.api.operation import OperationHandler
 from animus_control.api.parsing import body_parser
@@ -40,6 +40,7 @@ STREAMS: Mapping[str, type[RequestHandler]] = {
     "executions.input": DownloadHandler,
     "executions.put_object": UploadHandler,
     "objects.put": UploadHandler,
+    "pipelines.events": PipelineEventsHandler,
     "projects.events": ProjectEventsHandler,
     "runs.events": RunEventsHandler,
     "tasks.object": DownloadHandler,

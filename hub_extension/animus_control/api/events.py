@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from tornado.iostream import StreamClosedError
@@ -19,6 +20,7 @@ from tornado.iostream import StreamClosedError
 from animus_contracts.endpoints import Body
 from animus_contracts.executions import RunEvent
 from animus_contracts.identifiers import ProjectId, RunId
+from animus_contracts.pipeline_runs import PIPELINE_ENDS, PipelineChange, PipelineRun
 from animus_contracts.runs import TERMINAL_STATES, Run
 from animus_control.api.handler import EndpointHandler, encode
 from animus_control.api.wakeups import wait
@@ -29,6 +31,9 @@ from animus_control.services.ports import UnitOfWork
 
 BATCH = 500
 RUN_STATE = "run.state"
+
+LiveEvent = RunEvent | PipelineChange
+"""What a stream carries: each has an id from which it can be resumed, and a type."""
 
 _EVENT_ID = re.compile(r"[0-9]{1,18}")
 
@@ -60,7 +65,7 @@ class _EventsHandler(EndpointHandler):
                 if not self._finished:
                     self.finish()
 
-    async def _stream(self, event: asyncio.Event, events: list[RunEvent], after: int, *, ended: bool) -> None:
+    async def _stream(self, event: asyncio.Event, events: Sequence[LiveEvent], after: int, *, ended: bool) -> None:
         self.set_header("Content-Type", Body.EVENTS.value)
         self.set_header("X-Accel-Buffering", "no")
         await self.flush()
@@ -91,7 +96,7 @@ class _EventsHandler(EndpointHandler):
             raise InvalidError("invalid_query", "Last-Event-ID is not the id of an event")
         return int(header)
 
-    async def _batch(self, after: int) -> tuple[list[RunEvent], bool]:
+    async def _batch(self, after: int) -> tuple[Sequence[LiveEvent], bool]:
         return await self.edge.read(lambda uow: self._read(uow, after))
 
     def _project_id(self, uow: UnitOfWork) -> ProjectId:
@@ -103,7 +108,7 @@ class _EventsHandler(EndpointHandler):
     def _channel(self, project_id: ProjectId) -> str:
         raise NotImplementedError
 
-    def _read(self, uow: UnitOfWork, after: int) -> tuple[list[RunEvent], bool]:
+    def _read(self, uow: UnitOfWork, after: int) -> tuple[Sequence[LiveEvent], bool]:
         raise NotImplementedError
 
 
@@ -113,11 +118,28 @@ class RunEventsHandler(_EventsHandler):
     def _channel(self, project_id: ProjectId) -> str:  # noqa: ARG002 - runs have channels of their own
         return f"run:{self.parameters['run']}"
 
-    def _read(self, uow: UnitOfWork, after: int) -> tuple[list[RunEvent], bool]:
+    def _read(self, uow: UnitOfWork, after: int) -> tuple[Sequence[LiveEvent], bool]:
         call = access.enter(uow, self.call(), self.endpoint)
         run: Run = OPERATIONS["runs.read"](uow, call, None)
         events = uow.events.after(run.project_id, after, run_id=RunId(run.run_id), limit=BATCH)
         return events, run.state in TERMINAL_STATES
+
+
+class PipelineEventsHandler(_EventsHandler):
+    """Every change of a pipeline run, each with the nodes that are new since the one before."""
+
+    def _channel(self, project_id: ProjectId) -> str:  # noqa: ARG002 - pipeline runs have channels of their own
+        return f"pipeline:{self.parameters['pipeline']}"
+
+    def _read(self, uow: UnitOfWork, after: int) -> tuple[Sequence[LiveEvent], bool]:
+        call = access.enter(uow, self.call(), self.endpoint)
+        run: PipelineRun = OPERATIONS["pipelines.read"](uow, call, None)
+        ended = run.state in PIPELINE_ENDS
+        if run.version <= after:
+            return [], ended
+        nodes = uow.pipelines.nodes(run.project_id, run.pipeline_run_id, after=after)
+        change = PipelineChange(event_id=run.version, type="pipeline.changed", pipeline_run=run, nodes=nodes)
+        return [change], ended
 
 
 class ProjectEventsHandler(_EventsHandler):
@@ -126,10 +148,10 @@ class ProjectEventsHandler(_EventsHandler):
     def _channel(self, project_id: ProjectId) -> str:
         return f"project:{project_id}"
 
-    def _read(self, uow: UnitOfWork, after: int) -> tuple[list[RunEvent], bool]:
+    def _read(self, uow: UnitOfWork, after: int) -> tuple[Sequence[LiveEvent], bool]:
         project_id = self._project_id(uow)
         return uow.events.after(project_id, after, run_id=None, kind=RUN_STATE, limit=BATCH), False
 
 
-def _as_text(event: RunEvent) -> bytes:
+def _as_text(event: LiveEvent) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.event_id, event.type.encode(), encode(event))

@@ -81,7 +81,7 @@ class PipelineTable(ReadableTable[PipelineRun]):
         """Store a new pipeline run, all of it."""
         self._session.change(LAYOUT.insert, LAYOUT.row(run))
         self._session.change(PLANS.insert, PLANS.row(plan))
-        self._session.change_many(NODES.insert, [NODES.row(node) for node in nodes])
+        self._session.add_many(NODES.insert, [NODES.row(node) for node in nodes])
 
     def plan(self, project_id: ProjectId, pipeline_run_id: PipelineRunId) -> BoundPipeline:
         """Return what a pipeline run is made of.
@@ -120,11 +120,9 @@ class PipelineTable(ReadableTable[PipelineRun]):
 
     def save_nodes(self, nodes: Sequence[NodeRun]) -> None:
         """Replace the mutable part of runs of nodes."""
-        rows = [
-            NODES.changes(node) | {"project": node.project_id, "pipeline": node.pipeline_run_id, "at": node.place}
-            for node in nodes
-        ]
-        self._session.change_many(_SAVE, rows)
+        for node in nodes:
+            key = {"project": node.project_id, "pipeline": node.pipeline_run_id, "at": node.place}
+            self._session.change(_SAVE, NODES.changes(node) | key)
 
     def stalled(self, *, limit: int) -> list[PipelineRun]:
         """Return pipeline runs that are in progress although nothing in them is."""
