@@ -264,7 +264,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
           permission=may.POLICY_READ),
     # quotas and executors
     _create("quotas.put", P + "/quota", "Set the project's quota", PutQuota, Quota, platform_admin=True,
-            permission=may.PROJECT_ADMINISTER, writes_archived=True),
+            permission=may.PROJECT_ADMINISTER),
     _read("quotas.read", P + "/quota", "Read the project's quota and what it uses", ProjectQuota,
           permission=may.PROJECT_READ),
     _read("executors.list", "/executors", "List the executors, by name", Page[Executor], query=ListQuery,

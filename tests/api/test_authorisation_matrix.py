@@ -23,7 +23,7 @@ from tests.api.world import World, populate, send
 
 ROLES = {"ann": Role.ADMIN, "ed": Role.EDITOR, "vic": Role.VIEWER, "eve": None, "bare": None}
 IN_A_PROJECT = [endpoint for endpoint in ENDPOINTS if endpoint.project_scoped]
-OF_THE_PLATFORM = [endpoint for endpoint in ENDPOINTS if endpoint.platform_admin]
+OF_THE_PLATFORM = [endpoint for endpoint in ENDPOINTS if endpoint.platform_admin and not endpoint.project_scoped]
 REFUSALS = {401, 403, 404}
 AFTER_ENTRY = {"not_found", "invalid_transition", "environment_archived", "duplicate_content", "object_not_found"}
 
@@ -69,6 +69,7 @@ def test_a_role_may_do_exactly_what_the_tables_say(
     assert endpoint.permission is not None
     role = ROLES[name]
     allowed = role is not None and RANK[role] >= RANK[REQUIRED_ROLE[endpoint.permission]]
+    allowed = allowed and not endpoint.platform_admin  # none of them administers the platform
     answer = send(clients[name], world, endpoint, path=fresh_ids(world, endpoint))
     if allowed:
         assert answer.is_success or answer.json()["code"] in AFTER_ENTRY, answer.text

@@ -176,6 +176,7 @@ def body_of(world: World, operation: str) -> Any:
         "policies.put": {"name": name, "cedar": POLICY},
         "runs.submit": world.submission(),
         "runs.cancel": {"reason": name},
+        "executions.cancellations": {"wait_seconds": 0},
         "executions.lease": {"wait_seconds": 0},
         "executions.start": {"epoch": 1, "dispatch_token": "ad_unknown"},
         "executions.heartbeat": {"epoch": 1},

@@ -48,6 +48,7 @@ STREAMS: Mapping[str, type[RequestHandler]] = {
 """Endpoints whose bytes are not JSON."""
 
 SPECIAL: Mapping[str, type[OperationHandler]] = {
+    "executions.cancellations": CancellationsHandler,
     "executions.lease": LeaseHandler,
     "runs.replay": ReplayHandler,
     "tasks.lease": TaskLeaseHandler,

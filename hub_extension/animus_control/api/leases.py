@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""An executor that asks for work waits until there is some: a submission wakes it, not a timer."""
+"""An executor that asks for work waits until there is some: the commit that brings it wakes it, not a timer."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from animus_control.api.idempotency import Answer
 from animus_control.api.operation import OperationHandler
 from animus_control.api.wakeups import wait
 from animus_control.services import access
-from animus_control.services.moves import queue_of
+from animus_control.services.executors import channel_of
+from animus_control.services.moves import EVERY_QUEUE, queue_of
 from animus_control.services.tasks import CHANNEL as TASKS
 
 MAX_WAIT_SECONDS = 30.0
 
 
-class LeaseHandler(OperationHandler):
-    """Answers with a lease as soon as there is one, or without one when the time is over."""
+class LongPollHandler(OperationHandler):
+    """Answers as soon as there is something to tell, or with nothing when the time is over."""
 
     lasting = True
     _gone = False
 
     def on_connection_close(self) -> None:
-        """Take no lease for an executor that hung up."""
+        """Take nothing for an executor that hung up."""
         self._gone = True
         super().on_connection_close()
 
@@ -34,28 +35,53 @@ class LeaseHandler(OperationHandler):
         self.require_open()
         message = self.message()
         deadline = self.edge.now() + min(max(message.wait_seconds, 0.0), MAX_WAIT_SECONDS)
-        with self.edge.wakeups.waiting(self.channel(message)) as event:
+        with self.edge.wakeups.waiting(*self.channels(message)) as event:
             while not self._gone:
                 event.clear()
-                lease = partial(access.perform, call=self.call(), endpoint=self.endpoint, message=message)
-                reply = await self.decide(lease, write=True)
+                ask = partial(access.perform, call=self.call(), endpoint=self.endpoint, message=message)
+                reply = await self.decide(ask, write=True)
                 left = deadline - self.edge.now()
-                if reply.lease is not None or left <= 0 or self.edge.wakeups.closing:
+                if self.tells(reply) or left <= 0 or self.edge.wakeups.closing:
                     self.reply(Answer(self.endpoint.status, encode(reply)))
                     return
                 await wait(event, left)
 
     post = operate
 
-    def channel(self, message: Any) -> str:
-        """Name what wakes an executor that waits for a run."""
-        return queue_of(message.platform)
+    def channels(self, message: Any) -> tuple[str, ...]:
+        """Name what wakes the executor."""
+        raise NotImplementedError
+
+    def tells(self, reply: Any) -> bool:
+        """Say whether there is something to tell."""
+        return reply.lease is not None
 
 
-class TaskLeaseHandler(LeaseHandler):
-    """As :class:`LeaseHandler`, for tasks, which any executor may do."""
+class LeaseHandler(LongPollHandler):
+    """Waits for a run."""
 
-    def channel(self, message: Any) -> str:
-        """Name what wakes an executor that waits for a task."""
+    def channels(self, message: Any) -> tuple[str, ...]:
+        """Name the queue of the executor's platform, and what may concern every queue, such as a quota."""
+        return queue_of(message.platform), EVERY_QUEUE
+
+
+class TaskLeaseHandler(LongPollHandler):
+    """Waits for a task, which any executor may do."""
+
+    def channels(self, message: Any) -> tuple[str, ...]:
+        """Name where tasks are announced."""
         del message
-        return TASKS
+        return (TASKS,)
+
+
+class CancellationsHandler(LongPollHandler):
+    """Waits for attempts of the asking executor that are to be stopped."""
+
+    def channels(self, message: Any) -> tuple[str, ...]:
+        """Name what concerns this executor alone."""
+        del message
+        return (channel_of(self.principal.name),)
+
+    def tells(self, reply: Any) -> bool:
+        """Say whether one is to be stopped."""
+        return bool(reply.cancel)

@@ -26,25 +26,30 @@ class Wakeups:
             self._loop.call_soon_threadsafe(self._wake, channel)
 
     @contextmanager
-    def waiting(self, channel: str) -> Iterator[asyncio.Event]:
-        """Register as a waiter; the event is set at each notification until the block is left."""
+    def waiting(self, *channels: str) -> Iterator[asyncio.Event]:
+        """Register as a waiter; the event is set at each notification on any channel until the block is left."""
         event = asyncio.Event()
-        waiters = self._waiters.setdefault(channel, set())
-        waiters.add(event)
+        for channel in channels:
+            self._waiters.setdefault(channel, set()).add(event)
         if self.closing:
             event.set()
         try:
             yield event
         finally:
-            waiters.discard(event)
-            if not waiters:
-                self._waiters.pop(channel, None)
+            for channel in channels:
+                self._leave(channel, event)
 
     def close(self) -> None:
         """Wake everyone for the last time: the server stops."""
         self.closing = True
         for channel in list(self._waiters):
             self._wake(channel)
+
+    def _leave(self, channel: str, event: asyncio.Event) -> None:
+        waiters = self._waiters.get(channel, set())
+        waiters.discard(event)
+        if not waiters:
+            self._waiters.pop(channel, None)
 
     def _wake(self, channel: str) -> None:
         for event in self._waiters.get(channel, ()):

@@ -71,11 +71,11 @@ def enter(uow: UnitOfWork, call: Call, endpoint: Endpoint) -> Call:
         ConflictError: ``project_archived`` for a write in an archived project.
     """
     _check_caller(call, endpoint)
-    if endpoint.platform_admin and not is_platform_admin(call.principal):
-        raise DeniedError("forbidden", "Only an administrator of the platform may do this.")
     if not endpoint.project_scoped:
+        _check_platform(call, endpoint)
         return call
     project, role = _project_of(uow, call)
+    _check_platform(call, endpoint)  # only now: to a stranger the project is not there, whatever is asked of it
     if endpoint.permission is None or not is_allowed(role, endpoint.permission):
         detail = f"Your role {role.value!r} in this project does not include {endpoint.permission!s}."
         raise DeniedError("forbidden", detail, remedy=ASK_ADMIN)
@@ -115,6 +115,11 @@ def _check_caller(call: Call, endpoint: Endpoint) -> None:
         claim = principal.run
         if claim is None or call.path.get("execution") != claim.execution_id:
             raise DeniedError("forbidden", "This token belongs to another execution.")
+
+
+def _check_platform(call: Call, endpoint: Endpoint) -> None:
+    if endpoint.platform_admin and not is_platform_admin(call.principal):
+        raise DeniedError("forbidden", "Only an administrator of the platform may do this.")
 
 
 def _project_of(uow: UnitOfWork, call: Call) -> tuple[Project, Role]:
