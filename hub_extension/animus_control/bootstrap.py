@@ -26,7 +26,7 @@ from tornado.netutil import bind_sockets
 from animus_control.api.application import AnimusApplication
 from animus_control.api.authentication import Authenticator, Users
 from animus_control.api.browser import Browser
-from animus_control.api.edge import Edge, utc_now
+from animus_control.api.edge import Edge
 from animus_control.api.hub_users import HubUsers
 from animus_control.api.pages import page_routes
 from animus_control.api.parsing import MAX_HEADER_BYTES
@@ -44,6 +44,7 @@ from animus_control.services.reconcile import reconcile
 from animus_control.services.repositories import StoredToken
 from animus_control.services.tasks import return_lost_tasks
 from animus_control.settings import Settings
+from animus_control.storage.clock import SteadyClock
 from animus_control.storage.engine import SchemaError, open_database
 from animus_control.storage.objects import open_object_store
 from animus_control.worker import Worker
@@ -53,6 +54,7 @@ PIPELINE_SECONDS = 30.0
 EXPIRE_SECONDS = 10.0
 FIRE_SECONDS = 1.0
 PRUNE_SECONDS = 600.0
+FOLLOW_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 READERS = 8
 CHUNK_BYTES = 256 * 1024
@@ -93,16 +95,17 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
     """
     try:
         database = await asyncio.to_thread(open_database, settings.database_url)
+        clock = await asyncio.to_thread(SteadyClock, database.now)
     except (AnimusError, SchemaError) as error:
         cause = str(error.__cause__ or "").partition("\n")[0]
         raise StartError(f"the database cannot be opened: {error} {cause}".rstrip()) from error
     users = HubUsers(settings.hub_api_url, platform_admins=settings.platform_admins)
-    edge = build_edge(settings, database, users)
+    edge = build_edge(settings, database, users, clock)
     unsubscribe = database.subscribe(edge.wakeups.notify)
     server = build_server(edge, settings)
     sockets = bind_sockets(settings.port, settings.host)
     server.add_sockets(sockets)
-    worker = start_worker(edge)
+    worker = start_worker(edge, clock)
     try:
         yield f"http://{settings.host}:{sockets[0].getsockname()[1]}{edge.prefix}"
     finally:
@@ -116,7 +119,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         edge.readers.shutdown()
 
 
-def build_edge(settings: Settings, database: Database, users: Users) -> Edge:
+def build_edge(settings: Settings, database: Database, users: Users, clock: SteadyClock) -> Edge:
     """Put together what handlers need."""
     readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
     loop = asyncio.get_running_loop()
@@ -128,7 +131,7 @@ def build_edge(settings: Settings, database: Database, users: Users) -> Edge:
         users=users,
         executors=settings.executors,
         find_token=find_token,
-        clock=utc_now,
+        clock=clock,
     )
     return Edge(
         prefix=settings.prefix,
@@ -140,6 +143,7 @@ def build_edge(settings: Settings, database: Database, users: Users) -> Edge:
         readers=readers,
         browser=Browser(build_hub_auth(settings)) if settings.hub_client_id else None,
         max_object_bytes=settings.max_object_bytes,
+        clock=clock,
     )
 
 
@@ -167,7 +171,7 @@ def build_server(edge: Edge, settings: Settings) -> HTTPServer:
     )
 
 
-def start_worker(edge: Edge) -> Worker:
+def start_worker(edge: Edge, clock: SteadyClock) -> Worker:
     """Start what happens without being asked for."""
 
     def system_call() -> Call:
@@ -177,6 +181,7 @@ def start_worker(edge: Edge) -> Worker:
         return sweep(uow, system_call())
 
     worker = Worker(edge.database)
+    worker.every(FOLLOW_SECONDS, "clock", lambda _uow: clock.follow(FOLLOW_SECONDS))
     worker.every(RECONCILE_SECONDS, "reconcile", lambda uow: reconcile(uow, system_call()))
     worker.every(EXPIRE_SECONDS, "approvals", lambda uow: expire_approvals(uow, system_call()))
     worker.every(FIRE_SECONDS, "schedules", lambda uow: fire_due(uow, system_call()))

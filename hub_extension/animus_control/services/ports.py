@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from animus_contracts.artifacts import Artifact
@@ -96,6 +97,9 @@ class Database(Protocol):
 
     def read(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run work that only reads, on this thread, in one consistent snapshot."""
+
+    def now(self) -> datetime:
+        """Return the database's present, which all that share it agree on."""
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""

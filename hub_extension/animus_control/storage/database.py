@@ -59,6 +59,22 @@ class StoredDatabase:
         except (DBAPIError, PoolTimeoutError) as error:
             raise translate(error) from error
 
+    def now(self) -> datetime:
+        """Return the database's present; SQLite has no other than this machine's.
+
+        Raises:
+            AnimusError: ``service_unavailable`` when the database cannot answer.
+        """
+        _, reader = self._engines
+        if reader.dialect.name == "sqlite":
+            return datetime.now(UTC)
+        try:
+            with reader.connect() as connection:
+                present: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+                return present.astimezone(UTC)
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise translate(error) from error
+
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""
         return self._notifications.subscribe(listener)
