@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from animus_contracts.endpoints import ENDPOINTS, Endpoint, Permission
+from animus_contracts.pipelines import pipeline_schema
 from animus_contracts.problems import CODES
 from animus_contracts.projects import Role
 from animus_contracts.runs import TERMINAL_STATES, RunState
@@ -190,6 +191,11 @@ def openapi() -> str:
     return msgspec.json.format(msgspec.json.encode(build_document(ENDPOINTS)), indent=2).decode() + "\n"
 
 
+def schema_of_pipelines() -> str:
+    """Return the JSON Schema of pipeline files."""
+    return msgspec.json.format(msgspec.json.encode(pipeline_schema()), indent=2).decode() + "\n"
+
+
 PAGES: dict[str, tuple[str, str, Callable[[], str]]] = {
     "audit-actions.md": ("Audit actions", ABOUT_AUDIT, audit_actions),
     "commands.md": ("Commands", ABOUT_COMMANDS, command_line),
@@ -205,7 +211,7 @@ PAGES: dict[str, tuple[str, str, Callable[[], str]]] = {
 def built() -> dict[str, str]:
     """Return every page of the reference by file name."""
     pages = {name: f"# {title}\n\n{NOTICE}\n{about}\n\n{body()}" for name, (title, about, body) in PAGES.items()}
-    return pages | {"openapi.json": openapi()}
+    return pages | {"openapi.json": openapi(), "pipeline.schema.json": schema_of_pipelines()}
 
 
 def stale_pages(folder: Path = REFERENCE) -> list[str]:

@@ -49,6 +49,15 @@ class World:
             "parameters_schema": [{"name": "depth", "type": "integer"}],
         }
 
+    def pipeline(self) -> dict[str, Any]:
+        nodes = {"train": {"notebook": "train.ipynb"}, "evaluate": {"notebook": "evaluate.ipynb", "after": ["train"]}}
+        return {
+            "pipeline": {"name": "wine", "environment": "sklearn", "nodes": nodes},
+            "code": {"repository": "https://git.example/lab.git", "commit": "a" * 40, "path": "pipeline.yaml"},
+            "file_digest": digest(b"pipeline"),
+            "schemas": {"train.ipynb": [], "evaluate.ipynb": []},
+        }
+
 
 def populate(server: Server, project: str) -> World:
     """Fill a project: a dataset with a version, a locked environment, a policy, a run that is queued."""
@@ -74,6 +83,7 @@ def populate(server: Server, project: str) -> World:
         "snapshot": run["policy_snapshot_id"],
         "decision": run["policy_decision_id"],
     }
+    world.path["pipeline"] = world.post("ed", f"{base}/pipeline-runs", world.pipeline())["pipeline_run_id"]
     binding = {"subject_type": "user", "subject": f"u{uuid4().hex[:6]}", "role": "viewer"}
     world.path["binding"] = world.post("ann", f"{base}/role-bindings", binding)["binding_id"]
     return world
@@ -174,6 +184,8 @@ def body_of(world: World, operation: str) -> Any:
             "requirements": f"numpy==2.0 --hash=sha256:{HASH}\n",
         },
         "policies.put": {"name": name, "cedar": POLICY},
+        "pipelines.submit": world.pipeline(),
+        "pipelines.cancel": {"reason": name},
         "runs.submit": world.submission(),
         "runs.cancel": {"reason": name},
         "executions.cancellations": {"wait_seconds": 0},

@@ -21,6 +21,8 @@ from animus_contracts.digests import canonical, digest_bytes, digest_of, typed
 from animus_contracts.environments import Image, Resources, env_hash
 from animus_contracts.identifiers import uuid7
 from animus_contracts.parameters import Parameter, schema_digest
+from animus_contracts.pipeline_plans import build_pipeline_plan, plan_hash
+from animus_contracts.pipelines import Pipeline
 from animus_contracts.plans import Plan, plan_digest
 from animus_contracts.runs import CodeRef, RunClass, inputs_hash, spec_hash
 
@@ -66,6 +68,9 @@ FUNCTIONS: dict[str, Callable[[Any], str]] = {
     "inputs_hash": _inputs_hash,
     "spec_hash": _spec_hash,
     "plan_digest": lambda given: plan_digest(msgspec.convert(given, Plan)),
+    "pipeline_plan_hash": lambda given: plan_hash(
+        build_pipeline_plan(msgspec.convert(given["pipeline"], Pipeline), given["parameters"])
+    ),
     "uuid7": lambda given: uuid7(datetime.fromisoformat(given["instant"]), bytes.fromhex(given["randomness"])),
     "audit_chain_hash": lambda given: chain_hash(
         given["previous_hash"], canonical(msgspec.convert(given["record"], AuditRecord))
@@ -87,6 +92,20 @@ def _cases() -> dict[str, list[Any]]:
     }  # fmt: skip
     file = {"path": "b.csv", "digest": run["env_hash"], "size_bytes": 1}
     lock = {"python": "3.11", "platform": "linux_x86_64", "requirements": "a==1 --hash=sha256:00\n", "images": []}
+    source = {"from": "prepare", "artifact": "clean.csv"}
+    pipeline = {
+        "name": "wine",
+        "environment": "sklearn",
+        "parameters": {"share": 0.25},
+        "nodes": {
+            "train": {"notebook": "train.ipynb", "inputs": {"data": source}, "sweep": {"grid": {"depth": [2, 4]}}},
+            "prepare": {
+                "notebook": "prepare.ipynb",
+                "outputs": ["clean.csv"],
+                "parameters": {"share": "${parameters.share}"},
+            },
+        },
+    }
     return {
         "canonical": [
             {"b": [1, 1.5, True, None], "a": "é\u20ac\U0001f600\u0000"},
@@ -106,6 +125,11 @@ def _cases() -> dict[str, list[Any]]:
             for name in ("development", "production")
         ],
         "plan_digest": [_golden("Plan")],
+        "pipeline_plan_hash": [
+            {"pipeline": pipeline, "parameters": {}},
+            {"pipeline": pipeline, "parameters": {"share": 1}},
+            {"pipeline": pipeline, "parameters": {"share": 1.0}},
+        ],
         "uuid7": [
             {"instant": "2026-01-02T03:04:05.678901+00:00", "randomness": "00010203040506070809"},
             {"instant": "1970-01-01T00:00:00+00:00", "randomness": "ff" * 10},
