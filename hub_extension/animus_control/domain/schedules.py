@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -24,8 +24,10 @@ from animus_control.domain.limits import Limits
 
 FIELDS = 5
 MAX_CRON = 128
-COMPARED = 64
-"""How many coming times must keep the least distance."""
+COMPARED = timedelta(days=366)
+"""How far ahead the least distance between two times is looked for."""
+
+MOST_COMPARED = 64
 
 UPCOMING = 5
 MOST_RECORDED = 100
@@ -58,10 +60,12 @@ def schedule_faults(cron: str, time_zone: str, now: datetime, limits: Limits) ->
     fault = _cron_fault(cron)
     if fault:
         return [Fault(path="$.cron", code="invalid_cron", message=fault)]
-    coming = list(islice(times(cron, time_zone, now), COMPARED))
-    if not coming:
+    ahead = times(cron, time_zone, now)
+    first = next(ahead, None)
+    if first is None:
         return [Fault(path="$.cron", code="never_due", message=f"{cron!r} names no day that ever comes")]
     least = limits.schedule_interval
+    coming = [first, *takewhile(lambda moment: moment - first < COMPARED, islice(ahead, MOST_COMPARED))]
     if any(later - earlier < least for earlier, later in pairwise(coming)):
         words = f"must leave at least {least.total_seconds():.0f} s between two runs"
         return [Fault(path="$.cron", code="too_frequent", message=words)]

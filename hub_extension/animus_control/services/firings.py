@@ -79,8 +79,8 @@ def fire_inspected(uow: UnitOfWork, call: Call, inspection: Inspection) -> None:
     if firing is None or firing.state is not FiringState.PENDING:
         return
     schedule = require(uow.schedules.get(firing.project_id, firing.schedule_id), "schedule")
-    if schedule.state is ScheduleState.PAUSED:
-        _settle(uow, call, firing, FiringState.SKIPPED, reason="the schedule was paused meanwhile")
+    if schedule.state is not ScheduleState.ACTIVE:
+        _settle(uow, call, firing, FiringState.SKIPPED, reason=f"the schedule is {schedule.state}")
         return
     findings = inspection.findings
     if inspection.state is not AnswerState.ANSWERED or findings is None:
