@@ -247,6 +247,12 @@ BUGS = (
         (CALLBACKS, "tests/unit/control/services/test_lost_and_canceled.py"),
     ),
     Bug(
+        "a clock that is set is believed at once",
+        "the bound on how fast time may be mended",
+        (Edit(f"{CONTROL}/storage/clock.py", "RATE = 0.1\n", "RATE = 1e9\n"),),
+        ("tests/faults/test_clocks.py", "tests/unit/control/storage/test_clock.py"),
+    ),
+    Bug(
         "a repeated report is stored twice",
         "the comparison with the last event's number",
         (Edit(f"{CONTROL}/services/reports.py", "if event.sequence > execution.last_sequence]", "]"),),
