@@ -52,6 +52,27 @@ class InspectNotebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     path: str
 
 
+class InspectionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an executor asks its inspection process; it stays inside the data plane.
+
+    Attributes:
+        repositories: Prefixes of the repository URLs that may be fetched.
+        cache_folder: Where repositories are cached, shared with the runs of this executor.
+        folder: Folder for this inspection alone.
+        fetch_seconds: How long fetching the code may take.
+        fetch_mib: Size of the largest pack that may be fetched, in MiB.
+    """
+
+    repository: str
+    ref: str
+    path: str
+    repositories: list[str]
+    cache_folder: str
+    folder: str
+    fetch_seconds: float
+    fetch_mib: int
+
+
 class NotebookFindings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="notebook_findings"):
     """What was found.
 

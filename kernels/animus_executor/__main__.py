@@ -34,6 +34,7 @@ from animus_executor.owner import FolderTakenError, owned
 from animus_executor.runs import RunFolders
 from animus_executor.settings import Settings, SettingsError, read_settings
 from animus_executor.support import provide_support
+from animus_executor.tasks import TaskWorker
 
 STOP_SECONDS = 15.0
 KEPT_KERNEL_PARENTS = 4
@@ -103,14 +104,17 @@ def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
         adopted=[partial(attempts.adopt, record) for record in left],
     )
     cancellations = CancellationWatch(control_plane, attempts.active)
+    tasks = TaskWorker(control_plane, settings, cache=folders.cache, folder=settings.data / "tasks")
     agent.start()
     cancellations.start()
+    tasks.start()
     log.info("executor %s takes runs from %s in %d slots", settings.name, settings.control_plane, settings.slots)
     while not stopping.wait(TRIM_SECONDS):
         environments.trim()
         caches.trim(folders.cache / "objects", settings.cache_mib << 20)
     agent.stop()
     cancellations.stop()
+    tasks.stop()
     stop_attempts(attempts)
     backend.close()
     kernel_parents.close()

@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import httpx
@@ -32,12 +34,14 @@ from animus_contracts.executions import (
     StartExecution,
 )
 from animus_contracts.problems import Problem
+from animus_contracts.tasks import EndTask, LeaseTask, TaskEnded, TaskLease, TaskLeaseReply
 from animus_executor.failpoints import AFTER, BEFORE, InjectedError, failpoint
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
+CHUNK = 1 << 20
 GONE = frozenset({404, 409, 410})
 BUSY = frozenset({408, 429})
 
@@ -100,6 +104,33 @@ class ControlPlane:
     def end(self, execution_id: str, message: EndExecution) -> ExecutionEnded:
         """End an attempt."""
         return self._call("executions.end", message, ExecutionEnded, execution=execution_id)
+
+    def lease_task(self, request: LeaseTask) -> TaskLease | None:
+        """Take the next task, waiting as long as the request says."""
+        return self._call("tasks.lease", request, TaskLeaseReply, patience=request.wait_seconds + ANSWER_SECONDS).lease
+
+    @contextmanager
+    def task_object(self, task_id: str, digest: str) -> Iterator[Iterator[bytes]]:
+        """Fetch bytes that a task looks at, as chunks.
+
+        Raises:
+            StaleError: If they are gone, or the task is not ours any more.
+            UnreachableError: If there is no answer now.
+        """
+        endpoint = BY_OPERATION["tasks.object"]
+        url = self._base + endpoint.url.format(task=task_id, digest=digest)
+        try:
+            with self._client.stream(endpoint.method, url) as response:
+                if response.is_error:
+                    response.read()
+                    raise _error(response)
+                yield response.iter_bytes(CHUNK)
+        except httpx.TransportError as error:
+            raise UnreachableError(f"{type(error).__name__}: {error}") from error
+
+    def end_task(self, task_id: str, message: EndTask) -> TaskEnded:
+        """Tell what came of a task."""
+        return self._call("tasks.end", message, TaskEnded, task=task_id)
 
     def _call(
         self, operation: str, message: Any, answer: type[T], *, patience: float = ANSWER_SECONDS, **names: str

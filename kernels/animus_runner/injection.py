@@ -15,11 +15,26 @@ from nbformat.v4 import new_code_cell
 
 from animus_contracts.digests import Digest
 from animus_contracts.parameter_cells import PARAMETERS_TAG, ParameterCellError, read_parameters
-from animus_contracts.parameters import parameter_faults, schema_digest
+from animus_contracts.parameters import Parameter, parameter_faults, schema_digest
 from animus_contracts.runs import FailureReason
 from animus_runner.exits import FailedError
 
 INJECTED_TAG = "injected-parameters"
+
+
+def declared(notebook: NotebookNode) -> list[Parameter]:
+    """Return what a notebook declares.
+
+    Raises:
+        FailedError: As input, when its parameters cell cannot be read.
+    """
+    try:
+        return read_parameters(notebook)
+    except ParameterCellError as error:
+        remedy = "Give the parameters literal defaults, commit, and submit again."
+        raise FailedError(
+            FailureReason.INPUT, f"The parameters cell cannot be read: {error}.", remedy=remedy
+        ) from error
 
 
 def verify_parameters(notebook: NotebookNode, values: dict[str, Any], bound_schema: Digest) -> None:
@@ -28,13 +43,7 @@ def verify_parameters(notebook: NotebookNode, values: dict[str, Any], bound_sche
     Raises:
         FailedError: As input, when they do not.
     """
-    try:
-        schema = read_parameters(notebook)
-    except ParameterCellError as error:
-        remedy = "Give the parameters literal defaults, commit, and submit again."
-        raise FailedError(
-            FailureReason.INPUT, f"The parameters cell cannot be read: {error}.", remedy=remedy
-        ) from error
+    schema = declared(notebook)
     if schema_digest(schema) != bound_schema:
         raise FailedError(
             FailureReason.INPUT,

@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 
 from animus_contracts.runs import FailureReason
 from animus_runner.exits import FailedError
+from animus_runner.git_objects import Checkout
 
 NOTEBOOK_FORMAT = 4
 NOT_A_NOTEBOOK = (
@@ -27,6 +28,23 @@ NOT_A_NOTEBOOK = (
 """What nbformat raises for a file of another shape; it has no error of its own for it."""
 
 nbformat.validate(nbformat.v4.new_notebook())  # compiles the schema once, before any run is forked
+
+
+def find(checkout: Checkout, path: str) -> Path:
+    """Return where a commit's notebook was written.
+
+    Raises:
+        FailedError: As input, when the commit has no such file, or only a link.
+    """
+    notebook = checkout.folder / path
+    is_inside = notebook.resolve().is_relative_to(checkout.folder.resolve())
+    if is_inside and notebook.is_file() and path not in checkout.links:
+        return notebook
+    raise FailedError(
+        FailureReason.INPUT,
+        f"The commit has no notebook {path!r}.",
+        remedy="Commit the notebook, push, and submit the new commit.",
+    )
 
 
 def load(path: Path) -> NotebookNode:

@@ -35,6 +35,7 @@ from animus_runner.exits import CanceledError, FailedError, LostError
 from animus_runner.git_objects import Checkout
 from animus_runner.limits import MIB
 from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
+from animus_runner.notebook_files import find
 from animus_runner.objects import Objects, digest_file
 from animus_runner.progress import Progress
 from animus_runner.provenance import build_provenance, document
@@ -122,7 +123,7 @@ class _Supervisor:
             )
         workspace = Workspace.prepare(Path(self.assignment.run_folder))
         checkout = self._fetch(workspace)
-        notebook = _notebook(checkout, plan.code.path)
+        notebook = find(checkout, plan.code.path)
         redactor = Redactor(self.assignment.secret_digests)
         writable = {
             workspace.outputs: workspace.outputs,
@@ -138,10 +139,16 @@ class _Supervisor:
     def _fetch(self, workspace: Workspace) -> Checkout:
         cache = Path(self.assignment.cache_folder)
         plan, allowed = self.assignment.plan, self.assignment.repositories
+        patience = self.assignment.offline_seconds
         limits = FetchLimits(seconds=self.assignment.fetch_seconds, mebibytes=self.assignment.fetch_mib)
         with ThreadPoolExecutor(1) as beside:
             inputs = beside.submit(
-                materialise, plan.inputs, workspace.inputs, Objects(cache / "objects"), self.control_plane
+                materialise,
+                plan.inputs,
+                workspace.inputs,
+                Objects(cache / "objects"),
+                self.control_plane,
+                patience=patience,
             )
             checkout = check_out(plan.code, workspace.checkout, cache / "repositories", allowed, limits)
             inputs.result()
@@ -197,22 +204,10 @@ class _Supervisor:
         produced.append(Produced(name=path.name, kind=ArtifactKind.PROVENANCE, path=path))
         return AttemptResult(
             verdict=Verdict.FAILED if failure else outcome.verdict,
-            artifacts=upload(produced, self.control_plane.put_object),
+            artifacts=upload(produced, self.control_plane.put_object, patience=self.assignment.offline_seconds),
             provenance=provenance,
             failure=failure and _clean(failure, redactor),
         )
-
-
-def _notebook(checkout: Checkout, path: str) -> Path:
-    notebook = checkout.folder / path
-    is_inside = notebook.resolve().is_relative_to(checkout.folder.resolve())
-    if is_inside and notebook.is_file() and path not in checkout.links:
-        return notebook
-    raise FailedError(
-        FailureReason.INPUT,
-        f"The commit has no notebook {path!r}.",
-        remedy="Commit the notebook, push, and submit the new commit.",
-    )
 
 
 def _records(workspace: Workspace, name: str, redactor: Redactor) -> list[Produced]:

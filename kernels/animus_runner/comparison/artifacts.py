@@ -67,10 +67,10 @@ def _finding(name: str, left: ComparedFile | None, right: ComparedFile | None, t
     comparer = COMPARERS.get(PurePosixPath(name).suffix.lower())
     if comparer is None:
         return BY_BYTES
+    if max(left.entry.size_bytes, right.entry.size_bytes) > MAX_BYTES:  # and then nobody fetches them
+        return incomparable(f"the bytes differ, and only files up to {MAX_BYTES >> 20} MiB are compared by value")
     if left.path is None or right.path is None:
         return incomparable("the bytes differ, and those of one run are gone")
-    if max(left.entry.size_bytes, right.entry.size_bytes) > MAX_BYTES:
-        return incomparable(f"the bytes differ, and only files up to {MAX_BYTES >> 20} MiB are compared by value")
     try:
         return comparer(Path(left.path), Path(right.path), tolerances)
     except (MemoryError, RecursionError) as error:
