@@ -13,8 +13,11 @@ from typing import Self
 
 from animus import session as sessions
 from animus.api.audit import Audit, Lineage
+from animus.api.comparisons import Comparisons
 from animus.api.datasets import Datasets
 from animus.api.environments import Environments
+from animus.api.inspections import Inspections
+from animus.api.preflights import Preflights
 from animus.api.projects import Members, Projects
 from animus.api.runs import Artifacts, Metrics, Runs
 from animus.pending import key_for
@@ -45,6 +48,9 @@ class Client:
         self.datasets = Datasets(self.transport, self.project)
         self.environments = Environments(self.transport, self.project)
         self.runs = Runs(self.transport, self.project)
+        self.comparisons = Comparisons(self.transport, self.project)
+        self.inspections = Inspections(self.transport, self.project)
+        self.preflights = Preflights(self.transport, self.project)
         self.metrics = Metrics(self.transport, self.project)
         self.artifacts = Artifacts(self.transport, self.project)
         self.lineage = Lineage(self.transport, self.project)

@@ -20,10 +20,12 @@ from animus.api import Group
 from animus.errors import AnimusError, RefusedError, UnreachableError
 from animus.story import plain
 from animus.transport import pause
-from animus_contracts.artifacts import Artifact, Metric
+from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
+from animus_contracts.comparisons import ReplayRun, Tolerances
+from animus_contracts.digests import Digest
 from animus_contracts.executions import RunEvent
 from animus_contracts.explanations import Explanation
-from animus_contracts.pages import EventsQuery, ListQuery, RunListQuery
+from animus_contracts.pages import ArtifactFindQuery, EventsQuery, ListQuery, RunListQuery
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run, RunState, SubmitRun
 
 LONGEST_SILENCE = 300.0
@@ -50,6 +52,17 @@ class Runs(Group):
         """Ask for a run to be stopped."""
         stopped: Run = self._call("runs.cancel", CancelRun(reason=reason), run=run)
         return stopped
+
+    def rerun(self, run: str) -> Run:
+        """Submit a run's inputs again, under today's policies, as a new run."""
+        made: Run = self._call("runs.rerun", run=run)
+        return made
+
+    def replay(self, run: str, *, verify: bool = True, tolerances: Tolerances | None = None) -> Run:
+        """Execute a run's stored plan again, as a new run; when ``verify``, what comes out is compared."""
+        message = ReplayRun(verify=verify, tolerances=tolerances or Tolerances())
+        made: Run = self._call("runs.replay", message, run=run)
+        return made
 
     def explain(self, run: str) -> Explanation:
         """Return the complete story of a run."""
@@ -112,6 +125,10 @@ class Artifacts(Group):
     def list(self, run: str) -> Iterator[Artifact]:
         """Yield a run's artifacts."""
         yield from self._pages("artifacts.list", ListQuery(), run=run)
+
+    def find(self, digest: str) -> Iterator[MadeArtifact]:
+        """Yield the artifacts with exactly these bytes, newest first, each with the run that made it."""
+        yield from self._pages("artifacts.find", ArtifactFindQuery(digest=Digest(digest)))
 
     def named(self, run: str, name: str) -> Artifact:
         """Return an artifact by its name.
