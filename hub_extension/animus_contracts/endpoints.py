@@ -75,6 +75,7 @@ from animus_contracts.queues import Waiting
 from animus_contracts.quotas import ProjectQuota, PutQuota, Quota
 from animus_contracts.runs import CancelRun, Run, SubmitRun
 from animus_contracts.schedules import CreateSchedule, Firing, Schedule
+from animus_contracts.simulations import SimulatePolicy, Simulation
 from animus_contracts.tasks import EndTask, LeaseTask, TaskEnded, TaskLeaseReply
 
 
@@ -269,6 +270,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
           permission=may.PROJECT_READ),
     _read("executors.list", "/executors", "List the executors, by name", Page[Executor], query=ListQuery,
           platform_admin=True),
+    _create("policies.simulate", P + "/policies:simulate", "Judge past submissions by a policy that is not stored",
+            SimulatePolicy, Simulation, status=200, permission=may.POLICY_WRITE, writes_archived=True),
     # approvals
     _read("approvals.list", P + "/approvals", "List approvals, newest first", Page[Approval],
           query=ApprovalListQuery, permission=may.RUN_READ),

@@ -14,7 +14,7 @@ from typing import Any
 
 from animus_contracts.approvals import Approval, ApprovalState, ApprovalVerdict, DecideApproval
 from animus_contracts.audit import Action
-from animus_contracts.identifiers import ApprovalId
+from animus_contracts.identifiers import ApprovalId, ProjectId
 from animus_contracts.pages import MAX_LIMIT, ApprovalListQuery, Page
 from animus_contracts.policies import Effect, PolicyDecision
 from animus_contracts.problems import Fault
@@ -73,9 +73,13 @@ def decide_approval(uow: UnitOfWork, call: Call, message: DecideApproval) -> App
 
 def possible_approvers(uow: UnitOfWork, call: Call) -> Iterator[str]:
     """Yield whose approvals the policies may be asked about; nothing is read before the first one is wanted."""
-    admins = uow.role_bindings.page(project_of(call).project_id, limit=MAX_LIMIT, cursor=None, role=Role.ADMIN).items
-    people = (f"user:{binding.subject}" for binding in admins if binding.subject_type is SubjectType.USER)
-    yield from candidates(people, call.principal.subject)
+    yield from candidates(approvers_of(uow, project_of(call).project_id), call.principal.subject)
+
+
+def approvers_of(uow: UnitOfWork, project_id: ProjectId) -> Iterator[str]:
+    """Yield the people who may approve in a project by a role of their own."""
+    admins = uow.role_bindings.page(project_id, limit=MAX_LIMIT, cursor=None, role=Role.ADMIN).items
+    yield from (f"user:{binding.subject}" for binding in admins if binding.subject_type is SubjectType.USER)
 
 
 def request_approval(uow: UnitOfWork, call: Call, run: Run, decision: PolicyDecision) -> Approval:

@@ -15,7 +15,7 @@ from animus_contracts.datasets import Dataset, DatasetVersion, StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import EnvironmentLock
 from animus_contracts.inspections import Inspection
-from animus_contracts.policies import PolicyDecision, PolicySnapshot
+from animus_contracts.policies import PolicySnapshot
 from animus_contracts.preflights import Preflight
 from animus_control.services.repositories import (
     Answers,
@@ -31,6 +31,7 @@ from animus_control.services.repositories import (
     Outbox,
     Pipelines,
     Policies,
+    PolicyDecisions,
     ProjectObjects,
     Projects,
     Queue,
@@ -58,7 +59,7 @@ class UnitOfWork(Protocol):
     environment_locks: Records[EnvironmentLock]
     policies: Policies
     policy_snapshots: Records[PolicySnapshot]
-    policy_decisions: Records[PolicyDecision]
+    policy_decisions: PolicyDecisions
     runs: Runs
     approvals: Approvals
     schedules: Schedules

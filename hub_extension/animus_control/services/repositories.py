@@ -26,7 +26,7 @@ from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
 from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, PipelineRun
 from animus_contracts.plans import Plan
-from animus_contracts.policies import Policy
+from animus_contracts.policies import Policy, PolicyDecision
 from animus_contracts.projects import Project, Role, RoleBinding
 from animus_contracts.quotas import Quota
 from animus_contracts.runs import Progress, Run, RunState
@@ -88,6 +88,15 @@ class Policies(Records[Policy], Protocol):
 
     def newest(self, project_id: ProjectId) -> list[Policy]:
         """Return the newest version of every policy of the project, whatever its state, by name."""
+
+
+class PolicyDecisions(Records[PolicyDecision], Protocol):
+    """Policy decisions."""
+
+    def submissions(
+        self, project_id: ProjectId, *, since: datetime | None, limit: int
+    ) -> tuple[list[tuple[PolicyDecision, RunId | None]], bool]:
+        """Return what was decided about submissions, newest first, each with its run; and whether there are more."""
 
 
 class Projects(Protocol):

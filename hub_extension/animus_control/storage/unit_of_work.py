@@ -11,7 +11,7 @@ from animus_contracts.comparisons import Comparison
 from animus_contracts.datasets import Dataset, DatasetVersion
 from animus_contracts.environments import EnvironmentLock
 from animus_contracts.inspections import Inspection
-from animus_contracts.policies import PolicyDecision, PolicySnapshot
+from animus_contracts.policies import PolicySnapshot
 from animus_contracts.preflights import Preflight
 from animus_control.services import repositories
 from animus_control.storage.audit_log import BufferedAuditLog, Chain
@@ -27,7 +27,7 @@ from animus_control.storage.repositories.lineage import LineageTable
 from animus_control.storage.repositories.metrics import MetricTable
 from animus_control.storage.repositories.objects import ProjectObjectTable
 from animus_control.storage.repositories.pipelines import PipelineTable
-from animus_control.storage.repositories.policies import POLICY_DECISIONS, POLICY_SNAPSHOTS, PolicyTable
+from animus_control.storage.repositories.policies import POLICY_SNAPSHOTS, PolicyDecisionTable, PolicyTable
 from animus_control.storage.repositories.projects import ProjectTable
 from animus_control.storage.repositories.queue import QueueTable
 from animus_control.storage.repositories.quotas import QuotaTable
@@ -64,7 +64,7 @@ class StoredUnitOfWork:
         self.environment_locks: repositories.Records[EnvironmentLock] = RecordTable(session, ENVIRONMENT_LOCKS)
         self.policies: repositories.Policies = PolicyTable(session)
         self.policy_snapshots: repositories.Records[PolicySnapshot] = RecordTable(session, POLICY_SNAPSHOTS)
-        self.policy_decisions: repositories.Records[PolicyDecision] = RecordTable(session, POLICY_DECISIONS)
+        self.policy_decisions: repositories.PolicyDecisions = PolicyDecisionTable(session)
         self.runs: repositories.Runs = RunTable(session)
         self.approvals: repositories.Approvals = ApprovalTable(session)
         self.schedules: repositories.Schedules = ScheduleTable(session)
