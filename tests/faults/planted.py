@@ -129,9 +129,12 @@ BUGS = (
                 '        failpoint("after_commit_before_reply")\n',
                 '        failpoint("after_commit_before_reply")\n'
                 "        with self._engine.begin() as connection:\n"
-                "            chain, session = Chain(connection), StoredUnitOfWork(connection, writable=True)._session\n"
+                "            transaction = Transaction(connection, Known())\n"
+                "            chain, session = Chain(transaction), Session(transaction, writable=True, exact=True)\n"
                 "            while LATER:\n"
                 "                chain.extend(session, LATER.pop(0))\n"
+                "            session.keep()\n"
+                "            transaction.write_out()\n"
                 "            chain.close()\n",
             ),
             Edit(WRITER, "MOST_AT_ONCE = 256\n", "MOST_AT_ONCE = 256\nLATER: list[Any] = []\n"),
@@ -144,11 +147,11 @@ BUGS = (
         (
             Edit(
                 WRITER,
-                "            chain.close()\n",
-                "            chain.close()\n"
-                "            for piece in pieces:\n"
-                "                if piece.error is None:\n"
-                "                    piece.future.set_result(piece.result)\n",
+                "                chain.close()\n",
+                "                chain.close()\n"
+                "                for piece in pieces:\n"
+                "                    if piece.error is None:\n"
+                "                        piece.future.set_result(piece.result)\n",
             ),
             Edit(
                 WRITER,
@@ -169,7 +172,7 @@ BUGS = (
     Bug(
         "a refused piece of work leaves its changes",
         "the savepoint's rollback",
-        (Edit(WRITER, '        cursor.execute("ROLLBACK TO piece")\n', ""),),
+        (Edit(WRITER, "        session.undo()\n", "        session.keep()\n"),),
         ("tests/ports/test_units_of_work.py",),
     ),
     Bug(
@@ -200,8 +203,18 @@ BUGS = (
     Bug(
         "another process is not woken",
         "the announcement inside the transaction",
-        (Edit(WRITER, "            self._announce(connection, channels)\n", ""),),
+        (Edit(WRITER, "                self._announce(connection, channels)\n", ""),),
         ("tests/ports/test_concurrency.py",),
+    ),
+    Bug(
+        "what another process wrote is not seen",
+        "the look at what others may have changed before a transaction",
+        (
+            Edit(
+                f"{CONTROL}/storage/known.py", "        if place != self._place:\n", "        if self._place is None:\n"
+            ),
+        ),
+        (MACHINE,),
     ),
     Bug(
         "one key has two effects",

@@ -69,6 +69,11 @@ class RunMachine(RuleBasedStateMachine):
         self.tokens: list[tuple[Lease, str]] = []
         self.by_key: dict[str, str] = {}
         self.ended: dict[str, Run] = {}
+        for _ in range(3):
+            self.submit()
+        for who in (LOCAL, REMOTE):
+            self.lease(who)
+        self.start(0)
 
     def teardown(self) -> None:
         if hasattr(self, "desk"):
@@ -107,6 +112,12 @@ class RunMachine(RuleBasedStateMachine):
     def start(self, pick: int) -> None:
         who, lease = self.leases[pick % len(self.leases)]
         self.attempt(lambda: self.tokens.append((lease, self.desk.start(lease, who))))
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=picks)
+    def start_and_end(self, pick: int) -> None:
+        self.start(pick)
+        self.end(pick, Verdict.SUCCEEDED)
 
     @precondition(lambda self: self.leases)
     @rule(pick=picks)
@@ -198,8 +209,8 @@ def test_whatever_happens_in_whatever_order_the_invariants_hold(
     f9 = campaign("F9 any order of events, two control planes")
     RunMachine.template, RunMachine.examples = sqlite_template, 0
     limits = settings(
-        max_examples=sized(60, 10_000),
-        stateful_step_count=sized(40, 50),
+        max_examples=sized(50, 10_000),
+        stateful_step_count=sized(30, 50),
         deadline=None,
         database=None,  # the seed alone decides
         print_blob=True,
