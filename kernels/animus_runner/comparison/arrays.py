@@ -32,7 +32,7 @@ FORMATS = {
 
 TYPE = re.compile(r"([<>|=])([bifuc]\d{1,2})")
 STEP = 8192
-UNREADABLE = (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError, struct.error)
+UNREADABLE = (ValueError, SyntaxError, LookupError, TypeError, RecursionError, MemoryError, struct.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,13 @@ from animus_contracts.comparisons import Match
 from animus_runner.comparison.findings import Finding, different, incomparable
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_BYTES = 13
 MAX_PIXEL_BYTES = 256 << 20
 SHOWN_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"acTL", b"fdAT", b"fcTL"})
 
-# The date, and the program, that a writer of SVG leaves in the picture.
-METADATA = re.compile(r"<metadata>(?:[^<]|<(?!/metadata>))*</metadata>")
+METADATA, METADATA_END = "<metadata>", "</metadata>"
+"""The date, and the program, that a writer of SVG leaves in the picture."""
+
 DECLARED_ID = re.compile(r"""\bid=["']([\w:.-]{1,100})["']""")
 USED_ID = re.compile(r"""(\bid=["']|\bfor=["']|#)([\w:.-]{1,100})""")
 
@@ -41,9 +43,17 @@ def compare_png(left: bytes, right: bytes) -> Finding:
 
 def without_generated_ids(markup: str) -> str:
     """Count the ids of HTML or SVG from 1 in the order they are declared, and drop the metadata of an SVG."""
-    markup = METADATA.sub("<metadata/>", markup)
+    markup = _without_metadata(markup)
     names = {name: f"id-{number}" for number, name in enumerate(dict.fromkeys(DECLARED_ID.findall(markup)), start=1)}
     return USED_ID.sub(lambda found: found[1] + names.get(found[2], found[2]), markup)
+
+
+def _without_metadata(markup: str) -> str:
+    kept, place = [], 0
+    while (start := markup.find(METADATA, place)) >= 0 and (end := markup.find(METADATA_END, start)) >= 0:
+        kept.append(markup[place:start])
+        place = end + len(METADATA_END)
+    return "".join([*kept, markup[place:]])
 
 
 def _shown(content: bytes) -> dict[str, bytes]:
@@ -62,4 +72,6 @@ def _shown(content: bytes) -> dict[str, bytes]:
         elif kind in SHOWN_CHUNKS:
             found[kind.decode()] = found.get(kind.decode(), b"") + chunk
         place += 12 + length
+    if len(found["IHDR"]) != HEADER_BYTES:
+        raise ValueError("it has no header")
     return found | {"IDAT": bytes(rows)}

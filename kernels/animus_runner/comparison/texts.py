@@ -8,6 +8,7 @@ the longer one. What has no decimal point and no exponent is compared exactly: c
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -27,16 +28,24 @@ def compare_texts(left: str, right: str, tolerances: Tolerances) -> Finding:
     """Compare two texts."""
     if left == right:
         return IDENTICAL
-    closeness = Closeness(tolerances)
+    closeness, is_respaced = Closeness(tolerances), False
     for (word, number), (other_word, other_number) in zip_longest(_pieces(left), _pieces(right), fillvalue=("", None)):
         if _plain(word) != _plain(other_word) or (number is None) is not (other_number is None):
             return different(_where(left, right))
+        is_respaced |= word != other_word
         if number is not None and other_number is not None and number != other_number:
-            closeness.compare(float(number), float(other_number), "numbers")
+            _compare_numbers(float(number), float(other_number), closeness)
         if not closeness.is_within:
             return different(_where(left, right))
     # White space may differ where it made room for another number, and nowhere else.
-    return different(_where(left, right)) if closeness.is_exact and SPACES.search(left + right) else closeness.finding()
+    return different(_where(left, right)) if is_respaced and closeness.is_exact else closeness.finding()
+
+
+def _compare_numbers(number: float, other: float, closeness: Closeness) -> None:
+    if math.isfinite(number) and math.isfinite(other):
+        closeness.compare(number, other, "numbers")
+    else:
+        closeness.refuse("numbers too large to be compared")
 
 
 def shared_lines(left: str, right: str) -> int:
