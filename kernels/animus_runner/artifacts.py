@@ -24,7 +24,7 @@ from animus_contracts.digests import Digest
 from animus_contracts.paths import path_fault
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner.channel import RefusedRequestError
-from animus_runner.control_plane import patiently
+from animus_runner.control_plane import PATIENCE_SECONDS, patiently
 from animus_runner.objects import digest_file
 
 UPLOADS = 4
@@ -174,19 +174,21 @@ def distinct(outputs: list[Produced], logged: list[Produced]) -> list[Produced]:
     return kept
 
 
-def upload(produced: list[Produced], put: Callable[[Digest, Path], None]) -> list[ArtifactEntry]:
-    """Upload files, several at once, and return the manifest in their order.
+def upload(
+    produced: list[Produced], put: Callable[[Digest, Path], None], *, patience: float = PATIENCE_SECONDS
+) -> list[ArtifactEntry]:
+    """Upload files, several at once and through an outage of ``patience`` seconds; return the manifest in their order.
 
     Raises:
         FailedError: If the control plane does not take one.
     """
     with ThreadPoolExecutor(UPLOADS) as pool:
-        return list(pool.map(lambda file: _upload(file, put), produced))
+        return list(pool.map(lambda file: _upload(file, put, patience), produced))
 
 
-def _upload(produced: Produced, put: Callable[[Digest, Path], None]) -> ArtifactEntry:
+def _upload(produced: Produced, put: Callable[[Digest, Path], None], patience: float) -> ArtifactEntry:
     digest = digest_file(produced.path)
-    patiently(lambda: put(digest, produced.path))
+    patiently(lambda: put(digest, produced.path), patience=patience)
     return ArtifactEntry(
         name=produced.name,
         kind=produced.kind,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import zmq
@@ -38,11 +39,30 @@ class StoppedError(Exception):
 
     Attributes:
         is_timeout: Whether its time was over; else somebody canceled it.
+        is_of_cell: Whether it was the time of one cell that was over.
     """
 
-    def __init__(self, *, is_timeout: bool) -> None:
+    def __init__(self, *, is_timeout: bool, is_of_cell: bool = False) -> None:
         super().__init__("timeout" if is_timeout else "canceled")
         self.is_timeout = is_timeout
+        self.is_of_cell = is_of_cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """When the time is over.
+
+    Attributes:
+        run: When the run's is, on the monotonic clock.
+        cell_seconds: How long one cell may take; None sets no bound but the run's.
+    """
+
+    run: float
+    cell_seconds: float | None = None
+
+    def of_cell(self, now: float) -> float:
+        """Return when the time is over for a cell that begins now."""
+        return self.run if self.cell_seconds is None else min(self.run, now + self.cell_seconds)
 
 
 class Cells:
@@ -52,7 +72,7 @@ class Cells:
         kernel: A kernel that is bound.
         notebook: Outputs are put into its cells.
         canceled: Descriptor that becomes readable when the run is to be canceled.
-        deadline: When the run times out, on the monotonic clock.
+        deadlines: When the time is over.
         observe: Takes every text as it is written.
         autosave: Called after every message that changed the notebook.
     """
@@ -63,13 +83,14 @@ class Cells:
         notebook: NotebookNode,
         *,
         canceled: int,
-        deadline: float,
+        deadlines: Deadlines,
         observe: Callable[[StreamWritten], None],
         autosave: Callable[[], None],
     ) -> None:
         self._kernel = kernel
         self._canceled = canceled
-        self._deadline = deadline
+        self._deadlines = deadlines
+        self._deadline = deadlines.run
         self._session = Session(key=kernel.key)
         self._context = zmq.Context()
         self._shell = self._socket(zmq.DEALER, "shell")
@@ -131,9 +152,11 @@ class Cells:
         }
         request = self._send(self._shell, "execute_request", content)
         self._outputs.expect(request, cell, index)
+        self._deadline = self._deadlines.of_cell(time.monotonic())
         try:
             return self._exchange(request)
         finally:
+            self._deadline = self._deadlines.run
             self._outputs.end(request)
 
     def shut_down(self) -> None:
@@ -177,7 +200,9 @@ class Cells:
     def _stopping(self, ready: set[Any]) -> StoppedError | None:
         if self._canceled in ready:
             return StoppedError(is_timeout=False)
-        return StoppedError(is_timeout=True) if time.monotonic() >= self._deadline else None
+        if time.monotonic() < self._deadline:
+            return None
+        return StoppedError(is_timeout=True, is_of_cell=self._deadline < self._deadlines.run)
 
     def _listen(self) -> None:
         self._kernel.listen()

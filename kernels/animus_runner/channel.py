@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What user code may say from inside a run: metrics and artifacts, as JSON lines over a unix socket.
+"""What user code may say from inside a run: metrics, artifacts and seeds, as JSON lines over a unix socket.
 
 The other end is not trusted: every line is limited in length and checked against a closed set of requests, every
 answer is one line, and nothing said here can give a verdict or end the run.
@@ -18,7 +18,8 @@ import msgspec
 
 MAX_LINE = 64 * 1024
 MAX_CONNECTIONS = 64
-MAX_STEP = 2**53 - 1
+MAX_SAFE = 2**53 - 1
+"""The largest whole number that every reader of JSON takes for the same."""
 
 # "." and ".." are no names of files, and the control plane would refuse the end of a run that had such an artifact.
 Name = Annotated[str, msgspec.Meta(pattern=r"^(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}\Z")]
@@ -28,7 +29,7 @@ class MetricRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     """Log one measured value."""
 
     name: Name
-    step: Annotated[int, msgspec.Meta(ge=0, le=MAX_STEP)]
+    step: Annotated[int, msgspec.Meta(ge=0, le=MAX_SAFE)]
     value: float
 
 
@@ -37,6 +38,12 @@ class ArtifactRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
 
     name: Name
     path: str
+
+
+class SeedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="seed"):
+    """Note that the random generators were seeded."""
+
+    number: Annotated[int, msgspec.Meta(ge=-MAX_SAFE, le=MAX_SAFE)]
 
 
 class RefusedRequestError(Exception):
@@ -60,18 +67,24 @@ class Recorder(Protocol):
     def log_artifact(self, name: str, path: str) -> None:
         """Keep a copy of a file, or raise :class:`RefusedRequestError`."""
 
+    def log_seed(self, number: int) -> None:
+        """Note a seed."""
 
-_DECODER = msgspec.json.Decoder(MetricRequest | ArtifactRequest)
+
+_DECODER = msgspec.json.Decoder(MetricRequest | ArtifactRequest | SeedRequest)
 
 
 def answer(line: bytes, recorder: Recorder) -> bytes:
     """Carry out one request and return the reply line."""
     try:
         request = _DECODER.decode(line)
-        if isinstance(request, ArtifactRequest):
-            recorder.log_artifact(request.name, request.path)
-        else:
-            recorder.log_metric(request.name, request.step, request.value)
+        match request:
+            case ArtifactRequest():
+                recorder.log_artifact(request.name, request.path)
+            case MetricRequest():
+                recorder.log_metric(request.name, request.step, request.value)
+            case SeedRequest():
+                recorder.log_seed(request.number)
     except msgspec.MsgspecError as error:
         return _refusal("invalid_request", str(error))
     except RefusedRequestError as error:

@@ -30,12 +30,15 @@ T = TypeVar("T")
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
-"""How long a step repeats a call that finds no answer; an executor that finds none either ends the run earlier."""
+"""How long a step repeats a call that finds no answer, unless it is told otherwise."""
 
 CHUNK = 1 << 20
 TRUST = ssl.create_default_context()  # reading the certificates takes longer than a cell, and is done before forks
-BUSY = frozenset({408, 429})
-LOST = frozenset({401, 403, 409, 410})
+BUSY = frozenset({401, 408, 429})
+"""To be repeated. A token runs out while nobody can renew it, and the executor's next heartbeat revives it; whether the
+attempt still counts is told to the executor, which ends us when it does not."""
+
+LOST = frozenset({403, 409, 410})
 DAMAGED = frozenset({404, 422})
 """How the control plane says that its store has not the bytes of an input any more, or others."""
 

@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 from papermill.engines import Engine, NotebookExecutionManager
 
 from animus_contracts.executions import CellEnded, CellStarted, ExecutionEvent, NotebookStarted
-from animus_runner.cells import Cells, StoppedError
+from animus_runner.cells import Cells, Deadlines, StoppedError
 from animus_runner.failures import Place
 from animus_runner.kernels import Kernel, own_parent, plain_request
 from animus_runner.notebook_assignment import Cancellation
@@ -76,7 +76,7 @@ class Session:
         kernel: The kernel to use, being started or bound.
         observer: Takes events.
         canceled: Descriptor that becomes readable when the run is to be canceled.
-        deadline: When the run times out, on the monotonic clock.
+        deadlines: When the time is over.
         origins: Position of every cell of the committed notebook, by the cell's identity.
         place: Where the notebook is; None before the first cell.
         failed: The kernel's reply to the cell that failed, if one did.
@@ -85,7 +85,7 @@ class Session:
     kernel: Kernel
     observer: Observer
     canceled: int
-    deadline: float
+    deadlines: Deadlines
     origins: dict[int, int] = field(default_factory=dict)
     place: Place | None = None
     failed: dict[str, Any] | None = None
@@ -118,7 +118,9 @@ class AnimusEngine(Engine):  # type: ignore[misc] # papermill has no types
             return
         python, request = plain_request(kernel_name)
         with own_parent(python) as address, Kernel(address, request) as kernel, Cancellation() as never:
-            own = Session(kernel=kernel, observer=lambda _: None, canceled=never.fileno(), deadline=float("inf"))
+            own = Session(
+                kernel=kernel, observer=lambda _: None, canceled=never.fileno(), deadlines=Deadlines(run=float("inf"))
+            )
             _execute_cells(nb_man, own)
 
 
@@ -129,7 +131,7 @@ def _execute_cells(manager: SavingManager, session: Session) -> None:
         session.kernel,
         manager.nb,
         canceled=session.canceled,
-        deadline=session.deadline,
+        deadlines=session.deadlines,
         observe=session.observer,
         autosave=manager.autosave_cell,
     ) as cells:

@@ -20,7 +20,7 @@ from papermill.execute import prepare_notebook_metadata, raise_for_execution_err
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import Failure
 from animus_runner import failures, injection, notebook_files
-from animus_runner.cells import StoppedError
+from animus_runner.cells import Deadlines, StoppedError
 from animus_runner.engine import Observer, Session
 from animus_runner.exits import FailedError
 from animus_runner.failures import Place
@@ -60,7 +60,7 @@ def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancel
             kernel=kernel,
             observer=observer,
             canceled=canceled.fileno(),
-            deadline=started + assignment.resources.wall_seconds,
+            deadlines=Deadlines(run=started + assignment.resources.wall_seconds, cell_seconds=assignment.cell_seconds),
             origins=origins,
         )
         failure, is_canceled = _run(notebook, session, assignment)
@@ -96,7 +96,9 @@ def _run(notebook: NotebookNode, session: Session, assignment: NotebookAssignmen
         failure = _of_end(error.end, session.place, assignment)
     except StoppedError as stop:
         is_canceled = not stop.is_timeout
-        failure = failures.of_timeout(session.place, assignment.resources.wall_seconds) if stop.is_timeout else None
+        limit = assignment.cell_seconds if stop.is_of_cell else None
+        if stop.is_timeout:
+            failure = failures.of_timeout(session.place, assignment.resources.wall_seconds, cell_seconds=limit)
     if failure or is_canceled:  # errors that were expected (tagged raises-exception) are not marked
         with contextlib.suppress(PapermillExecutionError):  # it marks the error in the notebook; we have the reason
             raise_for_execution_errors(notebook, str(assignment.output))

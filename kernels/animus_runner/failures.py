@@ -86,10 +86,13 @@ def of_end(end: KernelEnd, place: Place | None, memory: int, log: str) -> Failur
     return place.failure(reason, summary, remedy=remedy, detail=detail)
 
 
-def of_timeout(place: Place | None, seconds: int) -> Failure:
-    """Explain that the time was over."""
+def of_timeout(place: Place | None, seconds: int, *, cell_seconds: float | None = None) -> Failure:
+    """Explain that the time was over: the run's, or that of one cell when ``cell_seconds`` is given."""
     summary = f"The run took longer than its {seconds} s{f', in {place}' if place else ''}."
     remedy = "Ask for more wall_seconds, or make the work smaller."
+    if cell_seconds is not None and place is not None:
+        summary = f"{_capital(place)} took longer than the {cell_seconds:g} s that one cell may take."
+        remedy = "Ask for more cell_seconds, or make the cell's work smaller."
     return (place or Place()).failure(FailureReason.TIMEOUT, summary, remedy=remedy, detail="")
 
 

@@ -52,6 +52,7 @@ class NotebookAssignment:
         channel: Socket on which user code talks to the supervisor, if there is one.
         resources: What the run may use.
         seed: Seed of the run, if it has one.
+        cell_seconds: How long one cell may take; None sets no bound but the run's.
         environment: Further variables for the kernel.
     """
 
@@ -71,6 +72,7 @@ class NotebookAssignment:
     resources: Resources
     channel: Path | None = None
     seed: int | None = None
+    cell_seconds: float | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
     def determinism(self) -> dict[str, str]:

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,7 +21,13 @@ from animus_runner.notebook_assignment import Outcome
 
 
 def build_provenance(
-    assignment: Assignment, checkout: Checkout, notebook: Digest, outcome: Outcome, *, redactions: int
+    assignment: Assignment,
+    checkout: Checkout,
+    notebook: Digest,
+    outcome: Outcome,
+    *,
+    redactions: int,
+    seeds: Sequence[int],
 ) -> Provenance:
     """Put together what an attempt ran with.
 
@@ -27,10 +37,14 @@ def build_provenance(
         notebook: Digest of the notebook's bytes at the commit.
         outcome: What the execution of the notebook measured.
         redactions: How many credentials were taken out of what is published.
+        seeds: The seeds that user code has set through the platform.
     """
     plan, facts = assignment.plan, outcome.facts
     extra: dict[str, Any] = {
         "seed": plan.seed,
+        "seeds": list(seeds),
+        "cpu_model": cpu_model(),
+        "cpu_count": os.cpu_count(),
         "redactions": redactions,
         "environment_hash": plan.environment.env_hash,
         "plan_digest": assignment.plan_digest,
@@ -49,6 +63,17 @@ def build_provenance(
         peak_memory_mib=outcome.peak_memory_mib,
         extra=extra | {name: paths for name, paths in left_out.items() if paths},
     )
+
+
+def cpu_model(facts: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what the processor calls itself; its architecture when it has no name."""
+    names = {"model name", "Model", "cpu model"}
+    with contextlib.suppress(OSError):
+        for line in facts.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in names:
+                return value.strip()
+    return platform.machine()
 
 
 def document(assignment: Assignment, provenance: Provenance) -> bytes:

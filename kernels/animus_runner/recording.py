@@ -23,6 +23,7 @@ from animus_runner.redact import Redactor
 
 MAX_LOG = 16 << 20
 MAX_METRICS = 100_000
+MAX_SEEDS = 1000
 CUT = "\n[the log ends here: the run wrote more than is kept]\n"
 
 
@@ -34,15 +35,21 @@ class Recording:
         logged: Takes logged artifacts.
         redactor: Cleans live output.
         log: File for the run's output.
+
+    Attributes:
+        logged: Takes logged artifacts.
+        redactor: Cleans live output.
+        seeds: The seeds that user code has set through the platform, in order; the first thousand of them.
     """
 
     def __init__(self, progress: Progress, logged: Logged, redactor: Redactor, log: Path) -> None:
         self._progress = progress
-        self._logged = logged
-        self._redactor = redactor
+        self.logged = logged
+        self.redactor = redactor
         self._log = log.open("x", encoding="utf-8", errors="replace")
         self._room = MAX_LOG
         self._metrics = 0
+        self.seeds: list[int] = []
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -57,7 +64,7 @@ class Recording:
             self._write(f"--- cell {event.cell_index} ({event.cell_id})\n")
         elif isinstance(event, StreamWritten):
             self._write(event.text)
-            event = msgspec.structs.replace(event, text=self._redactor.text(event.text))
+            event = msgspec.structs.replace(event, text=self.redactor.text(event.text))
         self._progress.record(event)
 
     def log_metric(self, name: str, step: int, value: float) -> None:
@@ -70,8 +77,14 @@ class Recording:
 
     def log_artifact(self, name: str, path: str) -> None:
         """Keep a copy of a file that user code logs."""
-        self._logged.keep(name, path)
+        self.logged.keep(name, path)
         self._progress.record(ArtifactLogged(sequence=0, at=_now(), name=name))
+
+    def log_seed(self, number: int) -> None:
+        """Note a seed that user code sets."""
+        with self._lock:
+            if len(self.seeds) < MAX_SEEDS:
+                self.seeds.append(number)
 
     def _write(self, text: str) -> None:
         if self._room <= 0:

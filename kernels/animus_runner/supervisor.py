@@ -134,7 +134,7 @@ class _Supervisor:
         with Progress(self.assignment.epoch, self.control_plane.report) as progress:
             with Recording(progress, logged, redactor, workspace.run / "run.log") as recording:
                 outcome = self._execute(workspace, notebook, recording)
-            return self._publish(workspace, checkout, notebook, outcome, redactor, logged)
+            return self._publish(workspace, checkout, notebook, outcome, recording)
 
     def _fetch(self, workspace: Workspace) -> Checkout:
         cache = Path(self.assignment.cache_folder)
@@ -173,6 +173,7 @@ class _Supervisor:
             resources=plan.resources,
             channel=channel,
             seed=plan.seed,
+            cell_seconds=plan.cell_seconds,
         )
         with Channel(channel, recording):
             self.canceled.breaks_off = False
@@ -184,9 +185,9 @@ class _Supervisor:
         checkout: Checkout,
         notebook: Path,
         outcome: Outcome,
-        redactor: Redactor,
-        logged: Logged,
+        recording: Recording,
     ) -> AttemptResult:
+        redactor, logged = recording.redactor, recording.logged
         outputs, failure = collect_outputs(workspace.outputs)
         if outcome.verdict is Verdict.SUCCEEDED:
             failure = failure or undelivered(self.assignment.plan.outputs, outputs)
@@ -197,7 +198,12 @@ class _Supervisor:
             *distinct(outputs, logged.produced()),
         ]
         provenance = build_provenance(
-            self.assignment, checkout, digest_file(notebook), outcome, redactions=redactor.count
+            self.assignment,
+            checkout,
+            digest_file(notebook),
+            outcome,
+            redactions=redactor.count,
+            seeds=recording.seeds,
         )
         path = workspace.run / "provenance.json"
         path.write_bytes(document(self.assignment, provenance))

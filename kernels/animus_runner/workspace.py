@@ -7,16 +7,18 @@ Everything that comes from a plan as a path is checked again here: the executor'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from animus_contracts.datasets import FileEntry, content_digest
+from animus_contracts.digests import Digest
 from animus_contracts.identifiers import BINDING_NAME
 from animus_contracts.plans import PlannedInput
 from animus_contracts.runs import FailureReason
-from animus_runner.control_plane import patiently
+from animus_runner.control_plane import PATIENCE_SECONDS, patiently
 from animus_runner.exits import FailedError
 from animus_runner.git_objects import UnsafeTreeError, verify_component
 from animus_runner.objects import Objects, Source, WrongBytesError
@@ -54,15 +56,21 @@ class Workspace:
         return workspace
 
 
-def materialise(inputs: list[PlannedInput], folder: Path, objects: Objects, source: Source) -> None:
-    """Place every file of every input at ``<folder>/<input>/<path>``.
+def materialise(
+    inputs: list[PlannedInput], folder: Path, objects: Objects, source: Source, *, patience: float = PATIENCE_SECONDS
+) -> None:
+    """Place every file of every input at ``<folder>/<input>/<path>``, through an outage of ``patience`` seconds.
 
     Raises:
         FailedError: As input, when a plan's paths are not acceptable or bytes are not the ones that were bound.
     """
+
+    def place(digest: Digest, target: Path) -> None:
+        patiently(lambda: objects.place(digest, target, source), patience=patience)
+
     with ThreadPoolExecutor(DOWNLOADS) as pool:
         waiting = [
-            pool.submit(_place, planned.name, entry, folder / planned.name, objects, source)
+            pool.submit(_place, planned.name, entry, folder / planned.name, place)
             for planned in inputs
             for entry in _verified(planned)
         ]
@@ -85,11 +93,11 @@ def _verified(planned: PlannedInput) -> list[FileEntry]:
     return planned.files
 
 
-def _place(name: str, entry: FileEntry, folder: Path, objects: Objects, source: Source) -> None:
+def _place(name: str, entry: FileEntry, folder: Path, place: Callable[[Digest, Path], None]) -> None:
     target = folder / entry.path
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        patiently(lambda: objects.place(entry.digest, target, source))
+        place(entry.digest, target)
     except WrongBytesError as error:
         raise _input_failure(name, f"the bytes of {entry.path!r} are not the ones that were bound: {error}") from error
     except (FileExistsError, NotADirectoryError) as error:

@@ -170,16 +170,17 @@ def log_artifact(path: str | os.PathLike[str], name: str | None = None) -> None:
 
 
 def seed(number: int | None = None) -> int:
-    """Seed ``random`` and, where they are installed, NumPy and torch.
+    """Seed ``random`` and, where they are installed, NumPy and torch; a run notes it in its provenance.
 
     Args:
-        number: The seed; the run's own when absent.
+        number: The seed, of at most 2**53 - 1; the run's own when absent.
 
     Returns:
         The number, so that it can be passed on (``RandomForestClassifier(random_state=animus.seed())``).
 
     Raises:
         OutsideRunError: If no number is given, here or to the run.
+        AnimusError: If the run's supervisor refuses it.
     """
     import random  # noqa: PLC0415  # only who seeds pays for it: importing animus must stay cheap
 
@@ -190,6 +191,8 @@ def seed(number: int | None = None) -> int:
         importlib.import_module("numpy").random.seed(number % MAX_NUMPY_SEED)
     if importlib.util.find_spec("torch"):
         importlib.import_module("torch").manual_seed(number)
+    if os.environ.get("ANIMUS_RUN_SOCKET"):
+        _channel.ask({"type": "seed", "number": number})
     return number
 
 

@@ -210,6 +210,11 @@ def test_seeding_without_a_number_takes_the_runs_own(monkeypatch: pytest.MonkeyP
         animus.seed()
 
 
+def test_a_run_notes_what_was_seeded(supervisor: Supervisor) -> None:
+    animus.seed(7)
+    assert supervisor.requests == [{"type": "seed", "number": 7}]
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         animus.nothing  # noqa: B018 - reading it is the test

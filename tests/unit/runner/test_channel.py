@@ -20,6 +20,7 @@ class Notes:
     def __init__(self) -> None:
         self.metrics: list[tuple[str, int, float]] = []
         self.artifacts: list[tuple[str, str]] = []
+        self.seeds: list[int] = []
 
     def log_metric(self, name: str, step: int, value: float) -> None:
         self.metrics.append((name, step, value))
@@ -29,6 +30,9 @@ class Notes:
             raise RefusedRequestError("outside", "not there")
         self.artifacts.append((name, path))
 
+    def log_seed(self, number: int) -> None:
+        self.seeds.append(number)
+
 
 def test_a_metric_and_an_artifact_are_recorded_and_acknowledged() -> None:
     notes = Notes()
@@ -37,7 +41,16 @@ def test_a_metric_and_an_artifact_are_recorded_and_acknowledged() -> None:
     assert (notes.metrics, notes.artifacts) == ([("loss", 3, 1.0)], [("m.pkl", "/o/m.pkl")])
 
 
+def test_a_seed_is_noted() -> None:
+    notes = Notes()
+    assert answer(b'{"type":"seed","number":-7}', notes) == b'{"ok":true}\n'
+    assert notes.seeds == [-7]
+
+
 HOSTILE = [
+    b'{"type":"seed","number":9007199254740992}',
+    b'{"type":"seed","number":1.5}',
+    b'{"type":"seed","number":"7"}',
     b'{"type":"artifact","name":"..","path":"a"}',
     b'{"type":"artifact","name":".","path":"a"}',
     b"",

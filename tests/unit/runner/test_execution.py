@@ -153,21 +153,34 @@ def test_an_expected_error_does_not_stop_the_notebook(tmp_path: Path, parent: st
     ],
     ids=["interruptible", "stubborn"],
 )
-@pytest.mark.parametrize("how", ["timeout", "canceled"])
+@pytest.mark.parametrize("how", ["timeout", "cell", "canceled"])
 def test_a_run_that_is_stopped_ends_soon_and_keeps_its_output(
     tmp_path: Path, parent: str, source: str, how: str
 ) -> None:
     seconds = Resources(wall_seconds=2 if how == "timeout" else 60)
-    trial = try_cells(tmp_path, parent, [source], cancel_after=None if how == "timeout" else 2.0, resources=seconds)
+    trial = try_cells(
+        tmp_path,
+        parent,
+        [source],
+        cancel_after=2.0 if how == "canceled" else None,
+        resources=seconds,
+        cell_seconds=1.5 if how == "cell" else None,
+    )
     assert trial.seconds < 2 + cells.GRACE_SECONDS + 5
     assert trial.notebook is not None
     assert "kept" in str(trial.notebook.cells)
     assert [event.status for _, event in trial.events if isinstance(event, CellEnded)] == ["interrupted"]
-    if how == "timeout":
+    if how != "canceled":
         assert (failure_of(trial).reason, failure_of(trial).cell_index) == (R.TIMEOUT, 0)
+        assert ("the 1.5 s that one cell may take" in failure_of(trial).summary) == (how == "cell")
     else:
         assert trial.outcome.verdict is Verdict.CANCELED
         assert trial.outcome.failure is None
+
+
+def test_the_time_of_a_cell_begins_with_the_cell(tmp_path: Path, parent: str) -> None:
+    trial = try_cells(tmp_path, parent, ["import time; time.sleep(0.6)"] * 3, cell_seconds=1.2)
+    assert trial.outcome.verdict is Verdict.SUCCEEDED
 
 
 def test_output_is_seen_within_a_second_of_being_written(tmp_path: Path, parent: str) -> None:

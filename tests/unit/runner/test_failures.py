@@ -70,6 +70,13 @@ def test_a_timeout_says_where_and_after_how_long() -> None:
     assert failures.of_timeout(None, 5).cell_index is None
 
 
+def test_a_timeout_of_one_cell_names_the_cell_and_its_own_limit() -> None:
+    failure = failures.of_timeout(CELL, 5, cell_seconds=0.5)
+    assert failure.reason is R.TIMEOUT
+    assert failure.summary == f"{str(CELL).capitalize()} took longer than the 0.5 s that one cell may take."
+    assert failure.cell_index == CELL.cell_index
+
+
 def test_detail_is_bounded_and_keeps_both_ends() -> None:
     text = failures.plain("start" + "x" * 10 * MAX_DETAIL + "end")
     assert len(text) < MAX_DETAIL + 20

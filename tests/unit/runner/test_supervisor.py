@@ -34,6 +34,7 @@ from animus_contracts.runs import CodeRef, Failure, FailureReason
 from animus_runner.execution import Observer
 from animus_runner.kernels import KernelFacts
 from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
+from animus_runner.provenance import cpu_model
 from animus_runner.supervisor import supervise
 from tests.fakes.control_plane import Attempt, ControlPlaneSimulator
 from tests.fakes.git_repository import GitRepository
@@ -130,8 +131,9 @@ def works(task: NotebookAssignment, observer: Observer, _: Cancellation) -> Outc
         task,
         {"type": "metric", "name": "loss", "step": 0, "value": 0.5},
         {"type": "artifact", "name": "plot.png", "path": "/tmp/plot.png"},  # noqa: S108 - as the run names it
+        {"type": "seed", "number": 11},
     )
-    assert replies == [{"ok": True}] * 2
+    assert replies == [{"ok": True}] * 3
     write_notebook(task)
     return an_outcome()
 
@@ -159,7 +161,8 @@ def test_its_provenance_names_what_it_ran_with(world: World) -> None:
     assert provenance.notebook_digest == digest_bytes(b"{}")
     assert (provenance.python, provenance.packages, provenance.peak_memory_mib) == ("3.11.7", {"x": "1"}, 12.5)
     assert provenance.environment == {"A": "1"}
-    assert provenance.extra["seed"] == 7
+    assert (provenance.extra["seed"], provenance.extra["seeds"]) == (7, [11])
+    assert (provenance.extra["cpu_count"], provenance.extra["cpu_model"]) == (os.cpu_count(), cpu_model())
     written = json.loads(world.artifacts(result)["provenance.json"][1])
     assert written["provenance"] == msgspec.to_builtins(provenance)
     assert written["plan"]["code"]["commit"] == world.commit
@@ -275,10 +278,23 @@ def test_dataset_bytes_that_are_gone_are_an_input_failure_and_not_waited_for(wor
 
 
 def test_a_token_that_is_refused_ends_the_run_as_infrastructure(world: World) -> None:
-    assignment = msgspec.structs.replace(world.assignment(world.plan()), run_token="ar_other")
-    result = supervise(assignment, works)
+    assignment = world.assignment(world.plan())
+    result = supervise(msgspec.structs.replace(assignment, run_token="ar_other", offline_seconds=1.0), works)
     assert result.failure is not None
     assert result.failure.reason is FailureReason.INFRASTRUCTURE
+    assert "unauthenticated" in result.failure.detail
+
+
+def test_a_token_that_ran_out_in_an_outage_and_is_revived_loses_nothing(world: World) -> None:
+    def outage(task: NotebookAssignment, observer: Observer, canceled: Cancellation) -> Outcome:
+        assert world.attempt is not None
+        world.attempt.run_token = "ar_nobody-has-this-one"
+        threading.Timer(0.8, setattr, (world.attempt, "run_token", SECRET)).start()
+        return works(task, observer, canceled)
+
+    assert world.supervise(outage).verdict is Verdict.SUCCEEDED
+    assert world.attempt is not None
+    assert len(world.attempt.events) == 5
 
 
 def test_a_full_disk_is_infrastructure_and_says_so(world: World) -> None:
