@@ -24,12 +24,14 @@ from animus_contracts.identifiers import (
     ExecutionId,
     LockId,
     ProjectId,
+    QuotaId,
     RunId,
     SnapshotId,
 )
 from animus_contracts.plans import Plan, PlannedEnvironment, PlannedInput
 from animus_contracts.policies import Effect, PolicyDecision, PolicySnapshot
 from animus_contracts.projects import Project, ProjectState
+from animus_contracts.quotas import PutQuota, Quota
 from animus_contracts.runs import CodeRef, DatasetBinding, Run, RunClass, RunState
 from animus_control.services.ports import UnitOfWork
 from animus_control.storage.database import StoredDatabase
@@ -257,6 +259,18 @@ def an_execution(run: Run, number: int = 200, **more: Any) -> Execution:
         "lease_expires_at": NOW + timedelta(seconds=30),
     }
     return Execution(**values | more)
+
+
+def a_quota(version: int = 1, **bounds: Any) -> Quota:
+    put = PutQuota(**{"period_days": 2} | bounds)
+    return Quota(
+        quota_id=QuotaId(f"quota-{version}"),
+        project_id=PROJECT_ID,
+        version=version,
+        created_at=NOW,
+        created_by="user:root",
+        **msgspec.structs.asdict(put),
+    )
 
 
 def add_surroundings(uow: UnitOfWork) -> None:

@@ -212,7 +212,7 @@ VISIBLE: dict[str, tuple[Act, Act]] = {
     ),
     "in a queue": (
         lambda uow: add_runs(uow, a_run(50)),
-        lambda uow: uow.runs.next_queued(platform="linux_x86_64", refuse_production=False).run_id,
+        lambda uow: [head.run_id for head in uow.queue.heads("linux_x86_64")],
     ),
     "in a sum": (lambda uow: add_runs(uow, a_run(50)), lambda uow: dict(uow.runs.count_by_state())),
     "in the log": (lambda _: None, lambda uow: len(uow.audit.page(None, limit=99, cursor=None).items)),

@@ -31,6 +31,7 @@ from tests.ports.records_of_a_project import (
     NOW,
     PROJECT_ID,
     WHO,
+    a_quota,
     a_run,
     add_runs,
     add_surroundings,
@@ -41,7 +42,7 @@ from tests.ports.records_of_a_project import (
     write,
 )
 
-UNGUARDED = {"idempotency_keys", "outbox", "role_bindings", "run_events", "tokens"}
+UNGUARDED = {"executors", "idempotency_keys", "outbox", "project_usage", "role_bindings", "run_events", "tokens"}
 
 
 def add_everything(uow: UnitOfWork) -> None:
@@ -92,6 +93,7 @@ def add_everything(uow: UnitOfWork) -> None:
         )
     )  # fmt: skip
     uow.objects.add(PROJECT_ID, StoredObject(digest=digest("a"), size_bytes=1), NOW)
+    uow.quotas.add(a_quota())
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -17,7 +17,6 @@ from animus_contracts.runs import (
     Limitation,
     Progress,
     Run,
-    RunClass,
     RunState,
 )
 from animus_control.services.repositories import StoredToken
@@ -93,21 +92,6 @@ def test_progress_needs_no_audit_record_and_makes_no_version(database: StoredDat
     write(database, lambda uow: add_runs(uow, run))
     database.write(lambda uow: uow.runs.set_progress(run.run_id, progress)).result(9)
     assert stored(database, run) == changed(run, progress=progress)
-
-
-def test_next_run_is_the_longest_queued_that_fits(database: StoredDatabase) -> None:
-    late, tie, early = a_run(3), a_run(2, queued_at=NOW), a_run(1, queued_at=NOW)
-    production = a_run(4, run_class=RunClass.PRODUCTION, queued_at=NOW - timedelta(hours=1))
-    running = a_run(5, state=RunState.RUNNING, queued_at=NOW - timedelta(hours=2))
-    write(database, add_surroundings)
-    write(database, lambda uow: add_runs(uow, late, tie, early, production, running))
-
-    def following(*, refuse_production: bool, platform: str = LINUX) -> Run | None:
-        return database.read(lambda uow: uow.runs.next_queued(platform=platform, refuse_production=refuse_production))
-
-    assert following(refuse_production=False) == production
-    assert following(refuse_production=True) == early
-    assert following(refuse_production=False, platform="win_amd64") is None
 
 
 def test_runs_are_listed_by_state_and_person_and_counted(database: StoredDatabase) -> None:

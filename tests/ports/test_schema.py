@@ -48,6 +48,7 @@ def plan_of(database: StoredDatabase, statement: str) -> str:
         return "; ".join(row.detail for row in rows)
 
 
+READY = "state = 'queued' AND held_until IS NULL"
 P = "project_id = 'p'"
 
 
@@ -55,8 +56,22 @@ P = "project_id = 'p'"
     ("statement", "index"),
     [
         (
-            "runs WHERE state = 'queued' AND platform = 'l' AND run_class = 'd' ORDER BY queued_at, run_id LIMIT 1",
+            f"runs WHERE {READY} AND platform = 'l' AND {P} AND shape = 's' ORDER BY priority DESC, queued_at, run_id",
             "ix_runs_queue",
+        ),
+        ("runs WHERE state = 'queued' AND held_until IS NOT NULL AND held_until <= 5", "ix_runs_held"),
+        (
+            "runs WHERE state IN ('dispatching', 'running', 'unknown', 'reconciling') AND platform = 'l'",
+            "ix_runs_in_use",
+        ),
+        (
+            f"runs WHERE {P} AND state IN ('dispatching', 'running', 'unknown', 'reconciling')",
+            "ix_runs_project_id_state_run_id",
+        ),
+        ("runs WHERE due_at IS NOT NULL AND due_at <= 5 ORDER BY due_at", "ix_runs_due"),
+        (
+            "executions WHERE state IN ('leased', 'running') AND cancel_requested AND executor = 'e'",
+            "ix_executions_canceling",
         ),
         (f"runs WHERE {P} AND run_id < 'r' ORDER BY run_id DESC", "sqlite_autoindex_runs_1"),
         (f"runs WHERE {P} AND state = 's' AND run_id < 'r' ORDER BY run_id DESC", "ix_runs_project_id_state_run_id"),

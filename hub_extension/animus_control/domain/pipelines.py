@@ -16,7 +16,6 @@ from animus_contracts.pipeline_plans import PipelinePlan, PlannedNode
 from animus_contracts.pipeline_runs import (
     GOOD_STATES,
     OPEN_NODES,
-    GraphEdge,
     GraphNode,
     NodeRun,
     NodeState,
@@ -102,19 +101,6 @@ def graph_nodes(nodes: Sequence[PlannedNode], rows: Rows) -> list[GraphNode]:
             reason=next((row.reason for row in rows[node.name] if row.reason), ""),
         )
         for node in nodes
-    ]
-
-
-def graph_edges(nodes: Sequence[PlannedNode]) -> list[GraphEdge]:
-    """Return the edges that lead to nodes."""
-    return [
-        GraphEdge(
-            parent=parent,
-            child=node.name,
-            artifacts=sorted({source.artifact for source in node.inputs.values() if source.node == parent}),
-        )
-        for node in nodes
-        for parent in node.parents
     ]
 
 

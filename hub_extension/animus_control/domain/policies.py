@@ -203,7 +203,7 @@ def _in_cedar(request: Request) -> dict[str, Any]:
 def build_context(run: Run, lock: EnvironmentLock, principal: Principal, role: Role | None) -> dict[str, Any]:
     """Build what policies see of a run: everything it is bound to, and of its parameters only their names.
 
-    Cedar has no fractions, so processor cores are given in thousandths.
+    Cedar has no fractions, so processor cores and the seconds of a cell are given in thousandths.
     """
     resources = msgspec.structs.asdict(run.resources)
     resources["cpus_milli"] = round(resources.pop("cpus") * 1000)
@@ -231,7 +231,21 @@ def build_context(run: Run, lock: EnvironmentLock, principal: Principal, role: R
         "outputs": run.outputs,
         "resources": resources,
         "limitations": [limitation.value for limitation in run.limitations],
+        **_queueing(run),
     }
+
+
+def _queueing(run: Run) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "priority": run.priority,
+        "retries": run.retries,
+        "executor_labels": sorted(f"{key}={value}" for key, value in run.executor_labels.items()),
+    }
+    if run.queue_seconds is not None:
+        facts["queue_seconds"] = run.queue_seconds
+    if run.cell_seconds is not None:
+        facts["cell_milliseconds"] = round(run.cell_seconds * 1000)
+    return facts
 
 
 @lru_cache(maxsize=256)

@@ -39,13 +39,20 @@ class Offer(Protocol):
     """What an executor says of itself: a request for a lease, or the executor as it is registered."""
 
     @property
-    def platform(self) -> str: ...
+    def platform(self) -> str:
+        """Platform tag of the runs it takes."""
+
     @property
-    def labels(self) -> dict[str, str]: ...
+    def labels(self) -> dict[str, str]:
+        """Its labels."""
+
     @property
-    def capacity(self) -> Capacity | None: ...
+    def capacity(self) -> Capacity | None:
+        """What it has free; None is without bounds."""
+
     @property
-    def limitations(self) -> list[Limitation]: ...
+    def limitations(self) -> list[Limitation]:
+        """What it cannot protect a run from."""
 
 
 class Obstacle(StrEnum):

@@ -20,9 +20,9 @@ Told = tuple[WaitingReason, str]
 
 IN_ONE_SENTENCE = {
     "concurrent_runs": "{used:g} of the {bound:g} runs that the project's quota allows at a time are under way.",
-    "cpu_hours": "The project has used {used:.2f} of the {bound:g} core hours that its quota allows since {since}.",
-    "memory_gib_hours": "The project has used {used:.2f} of the {bound:g} GiB hours that its quota allows since {since}.",
-    "gpu_hours": "The project has used {used:.2f} of the {bound:g} accelerator hours that its quota allows since {since}.",
+    "cpu_hours": "The project has used {used:.2f} of the {bound:g} core hours its quota allows since {since}.",
+    "memory_gib_hours": "The project has used {used:.2f} of the {bound:g} GiB hours its quota allows since {since}.",
+    "gpu_hours": "The project has used {used:.2f} of the {bound:g} accelerator hours its quota allows since {since}.",
 }
 
 

@@ -160,10 +160,7 @@ Index(
 )  # fmt: skip
 Index("ix_runs_held", runs.c.held_until, sqlite_where=HELD, postgresql_where=HELD)
 Index("ix_runs_due", runs.c.due_at, sqlite_where=DUE, postgresql_where=DUE)
-Index(
-    "ix_runs_in_use", runs.c.project_id, runs.c.cpus_milli, runs.c.memory_mib, runs.c.gpus, runs.c.started_at,
-    sqlite_where=IN_USE, postgresql_where=IN_USE,
-)  # fmt: skip
+Index("ix_runs_in_use", runs.c.platform, sqlite_where=IN_USE, postgresql_where=IN_USE)
 
 REPEATED = condition("repeats IS NOT NULL")
 Index(

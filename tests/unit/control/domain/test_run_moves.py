@@ -27,6 +27,7 @@ planned cancel canceled
 awaiting_approval queue queued
 awaiting_approval cancel canceled
 queued lease dispatching
+queued fail failed
 queued cancel canceled
 dispatching start running
 dispatching return queued

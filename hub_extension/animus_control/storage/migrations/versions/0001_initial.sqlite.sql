@@ -523,7 +523,7 @@ CREATE INDEX ix_runs_due ON runs (due_at) WHERE due_at IS NOT NULL
 
 CREATE INDEX ix_runs_held ON runs (held_until) WHERE state = 'queued' AND held_until IS NOT NULL
 
-CREATE INDEX ix_runs_in_use ON runs (project_id, cpus_milli, memory_mib, gpus, started_at) WHERE state IN ('dispatching', 'running', 'unknown', 'reconciling')
+CREATE INDEX ix_runs_in_use ON runs (platform) WHERE state IN ('dispatching', 'running', 'unknown', 'reconciling')
 
 CREATE INDEX ix_runs_project_id_created_by_run_id ON runs (project_id, created_by, run_id)
 
