@@ -19,9 +19,10 @@ import msgspec
 from animus_contracts.digests import NotCanonicalError, canonical, typed
 from animus_contracts.environments import Resources
 from animus_contracts.identifiers import BINDING_NAME, RESOURCE_NAME
+from animus_contracts.parameters import Parameter, parameter_faults
 from animus_contracts.paths import path_fault
 from animus_contracts.pipeline_edges import edge_faults
-from animus_contracts.pipeline_plans import fan_out, reference, sweep_items
+from animus_contracts.pipeline_plans import PlannedNode, fan_out, reference, sweep_items
 from animus_contracts.pipelines import MAX_FAN_OUT, MAX_NODES, MAX_PARALLEL, MAX_RUNS, Node, Pipeline, Sweep
 from animus_contracts.problems import Fault
 
@@ -71,6 +72,18 @@ def pipeline_faults(
         words = f"the pipeline would make {runs} runs; it may make {MAX_RUNS}"
         faults.append(Fault(path="$.nodes", code="too_many_runs", message=words, remedy="Split the pipeline."))
     return faults + edge_faults(pipeline)
+
+
+def schema_faults(node: PlannedNode, schema: list[Parameter]) -> list[Fault]:
+    """Find what a node gives its notebook that the notebook does not declare, or declares otherwise."""
+    faults: list[Fault] = []
+    for number, item in enumerate(node.items):
+        place = f"$.nodes.{node.name}" + (f".sweep[{number}]" if node.is_sweep else "")
+        faults += [
+            msgspec.structs.replace(fault, path=place + fault.path.removeprefix("$"))
+            for fault in parameter_faults(schema, item)
+        ]
+    return faults
 
 
 def _own_faults(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[Fault]:

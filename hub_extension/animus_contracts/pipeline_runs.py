@@ -20,7 +20,7 @@ from animus_contracts.environments import Resources
 from animus_contracts.identifiers import DatasetVersionId, LockId, PipelineRunId, ProjectId, RunId
 from animus_contracts.pages import ListQuery
 from animus_contracts.parameters import Parameter
-from animus_contracts.pipeline_plans import PipelinePlan
+from animus_contracts.pipeline_plans import PipelinePlan, PlannedNode
 from animus_contracts.pipelines import OnFailure, Pipeline
 from animus_contracts.projects import Role
 from animus_contracts.runs import CodeRef, Limitation, RunClass
@@ -242,6 +242,19 @@ class CancelPipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Stop a pipeline run with everything in it; one that has ended stays as it is."""
 
     reason: str = ""
+
+
+def edges_of(nodes: Iterable[PlannedNode]) -> list[GraphEdge]:
+    """Return the edges that lead to nodes."""
+    return [
+        GraphEdge(
+            parent=parent,
+            child=node.name,
+            artifacts=sorted({source.artifact for source in node.inputs.values() if source.node == parent}),
+        )
+        for node in nodes
+        for parent in node.parents
+    ]
 
 
 def state_of_node(states: Iterable[NodeState]) -> NodeState:

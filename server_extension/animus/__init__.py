@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from animus.client import Client
     from animus.errors import AnimusError
     from animus.inside import Inputs, is_inside, log_artifact, log_metric, seed
+    from animus.pipelines import Pipeline
 
     inputs: Inputs
     outputs: Path
 
-__all__ = ["AnimusError", "Client", "inputs", "is_inside", "log_artifact", "log_metric", "outputs", "seed"]
+__all__ = ["AnimusError", "Client", "Pipeline", "inputs", "is_inside", "log_artifact", "log_metric", "outputs", "seed"]
 
 HOMES = {
     "AnimusError": "animus.errors",
     "Client": "animus.client",
+    "Pipeline": "animus.pipelines",
     "inputs": "animus.inside",
     "is_inside": "animus.inside",
     "log_artifact": "animus.inside",

@@ -50,7 +50,7 @@ def _answer(given: Namespace) -> int:
 
 def _present(given: Namespace, value: Any) -> int:
     from animus.display import as_json, as_text  # noqa: PLC0415  # only after the command line was accepted
-    from animus.verbs import Following, Writing  # noqa: PLC0415  # as above
+    from animus.verbs import Following, FollowingPipeline, Writing  # noqa: PLC0415  # as above
 
     if isinstance(value, Writing):
         for text in value.text:
@@ -58,8 +58,10 @@ def _present(given: Namespace, value: Any) -> int:
         return 0
     if isinstance(value, Following):
         return _follow(value, as_json=given.json)
+    if isinstance(value, FollowingPipeline):
+        return _follow_pipeline(value, as_json=given.json)
     _print(as_json(value) if given.json else as_text(value))
-    return 0
+    return int(getattr(value, "exit_code", 0))
 
 
 def _follow(following: Any, *, as_json: bool) -> int:
@@ -80,6 +82,25 @@ def _follow(following: Any, *, as_json: bool) -> int:
         page = following.client.session.page_of(following.client.project, run.run_id)
         _print(f"{run.run_id}  {run.state}  {page}")
     return int(following.wait and run.state is not RunState.SUCCEEDED)
+
+
+def _follow_pipeline(following: Any, *, as_json: bool) -> int:
+    from rich.console import Console  # noqa: PLC0415  # loaded only where it is used
+
+    from animus import display, pipeline_progress, pipeline_tables  # noqa: PLC0415  # as above
+    from animus_contracts.pipeline_runs import PipelineState  # noqa: PLC0415  # as above
+
+    said = Console(stderr=True)
+    for note in following.notes:
+        said.print(f"note: {note}", markup=False, highlight=False)
+    run = following.run
+    if following.wait:
+        run = pipeline_progress.follow(following.client, run, said if as_json else Console())
+    if as_json:
+        _print(display.as_json(run))
+    elif not following.wait:
+        _print(pipeline_tables.headline(run))
+    return int(following.wait and run.state is not PipelineState.SUCCEEDED)
 
 
 def _print(text: str) -> None:

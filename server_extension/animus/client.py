@@ -17,13 +17,16 @@ from animus.api.comparisons import Comparisons
 from animus.api.datasets import Datasets
 from animus.api.environments import Environments
 from animus.api.inspections import Inspections
+from animus.api.pipelines import Pipelines
 from animus.api.preflights import Preflights
 from animus.api.projects import Members, Projects
 from animus.api.runs import Artifacts, Metrics, Runs
 from animus.pending import key_for
+from animus.pipeline_submission import PipelineWish, prepare_pipeline
 from animus.session import Session
 from animus.submission import Wish, prepare
 from animus.transport import Transport
+from animus_contracts.pipeline_runs import PipelineRun
 from animus_contracts.projects import Identity
 from animus_contracts.runs import Run
 
@@ -51,6 +54,7 @@ class Client:
         self.comparisons = Comparisons(self.transport, self.project)
         self.inspections = Inspections(self.transport, self.project)
         self.preflights = Preflights(self.transport, self.project)
+        self.pipelines = Pipelines(self.transport, self.project)
         self.metrics = Metrics(self.transport, self.project)
         self.artifacts = Artifacts(self.transport, self.project)
         self.lineage = Lineage(self.transport, self.project)
@@ -82,6 +86,12 @@ class Client:
         submission, notes = prepare(self, wish)
         with key_for(sessions.folder(os.environ), self.session.url, self.project, submission) as key:
             return self.runs.submit(submission, key=key), notes
+
+    def submit_pipeline(self, wish: PipelineWish) -> tuple[PipelineRun, list[str]]:
+        """Submit a pipeline file as wished, and return the pipeline run with notes for the user."""
+        submission, notes = prepare_pipeline(wish)
+        with key_for(sessions.folder(os.environ), self.session.url, self.project, submission) as key:
+            return self.pipelines.submit(submission, key=key), notes
 
     def in_project(self, project: str) -> Client:
         """Return a client for another project over the same connection."""

@@ -15,15 +15,19 @@ from typing import Any
 
 import msgspec
 
-from animus import narrative
+from animus import narrative, pipeline_tables
+from animus.pipeline_files import PipelineCheck, PipelineFault
+from animus.pipeline_pictures import progress_of
+from animus.pipeline_tables import PipelineStory
 from animus.story import plain
-from animus.verbs import Done, Following
+from animus.verbs import Done, Following, FollowingPipeline
 from animus.verbs.runs import NotebookContext
 from animus_contracts.artifacts import Artifact, Metric
 from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.datasets import Dataset, DatasetVersion
 from animus_contracts.environments import Environment, EnvironmentLock
 from animus_contracts.explanations import Explanation
+from animus_contracts.pipeline_runs import PipelineRun
 from animus_contracts.projects import Identity, Project, RoleBinding
 from animus_contracts.runs import Run
 
@@ -88,6 +92,23 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
         "by": lambda it: it.created_by,
         "failure": lambda it: it.failure.summary if it.failure else "",
     },
+    PipelineRun: {
+        "pipeline run": lambda it: it.pipeline_run_id,
+        "pipeline": lambda it: it.name,
+        "state": lambda it: it.state,
+        "runs": lambda it: progress_of(it.counts),
+        "commit": lambda it: it.code.commit[:12],
+        "class": lambda it: it.run_class,
+        "created": lambda it: it.created_at,
+        "by": lambda it: it.created_by,
+        "reason": lambda it: it.reason,
+    },
+    PipelineFault: {
+        "line": lambda it: it.line,
+        "where": lambda it: it.path,
+        "what": lambda it: it.message,
+        "remedy": lambda it: it.remedy,
+    },
     Metric: {"metric": lambda it: it.name, "step": lambda it: it.step, "value": lambda it: it.value},
     Artifact: {
         "artifact": lambda it: it.name,
@@ -137,7 +158,7 @@ class Shown:
 
 def as_json(value: Any) -> str:
     """Return an answer as one JSON document."""
-    return msgspec.json.encode(value.run if isinstance(value, Following) else value).decode()
+    return msgspec.json.encode(value.run if isinstance(value, Following | FollowingPipeline) else value).decode()
 
 
 def as_text(value: Any) -> str:
@@ -146,6 +167,10 @@ def as_text(value: Any) -> str:
         return plain(value.message)
     if isinstance(value, Explanation):
         return narrative.as_text(value)
+    if isinstance(value, PipelineStory):
+        return pipeline_tables.as_text(value)
+    if isinstance(value, PipelineCheck):
+        return _text_table(value.faults) if value.faults else _sound(value)
     if isinstance(value, list):
         return _text_table(value)
     columns = COLUMNS[type(value)]
@@ -159,11 +184,19 @@ def as_html(value: Any) -> str:
         return f"<p>{html.escape(value.message)}</p>"
     if isinstance(value, Explanation):
         return narrative.as_html(value)
+    if isinstance(value, PipelineStory):
+        return pipeline_tables.as_html(value)
+    if isinstance(value, PipelineCheck):
+        return _html_table(value.faults) if value.faults else f"<p>{html.escape(_sound(value))}</p>"
     if isinstance(value, list):
         return _html_table(value)
     rows = [f"<tr><th>{name}</th><td>{html.escape(shown(column(value)))}</td></tr>"
             for name, column in COLUMNS[type(value)].items()]  # fmt: skip
     return f"<table>{''.join(rows)}</table>"
+
+
+def _sound(check: PipelineCheck) -> str:
+    return f"{plain(check.file)} is sound: {check.nodes} nodes, {check.runs} runs, plan {check.plan_hash}"
 
 
 def shown(value: Any) -> str:

@@ -15,7 +15,9 @@ from typing import Any, NoReturn
 
 from animus.errors import UsageError
 from animus.verbs import account, audit, datasets, environments, projects, runs
+from animus.verbs import pipelines as flows
 from animus.verbs.account import existing_file
+from animus_contracts.pipeline_runs import PipelineState
 from animus_contracts.projects import Role, SubjectType
 from animus_contracts.runs import RunClass, RunState
 
@@ -72,6 +74,7 @@ def grammar() -> ArgumentParser:
     _environments(verbs)
     _submission(verbs)
     _runs(verbs)
+    _pipelines(verbs)
     _audit(verbs)
     return parser
 
@@ -183,6 +186,38 @@ def _runs(verbs: Any) -> None:
     get.add_argument("name")
     get.add_argument("--to", type=Path, help="file or folder")
     get.add_argument("--force", action="store_true", help="overwrite")
+
+
+def _pipelines(verbs: Any) -> None:
+    pipeline = _noun(verbs, "pipeline", "Pipelines of notebooks")
+    check, run = _verb(pipeline, "check", flows.check), _verb(pipeline, "run", flows.run)
+    for parser in (check, run):
+        parser.add_argument("file", type=Path, metavar="FILE", help="the pipeline file")
+        parser.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    check.add_argument("--offline", action="store_true", help="ask the control plane nothing")
+    run.add_argument("--class", dest="run_class", default=RunClass.DEVELOPMENT, choices=[*map(str, RunClass)])
+    run.add_argument("--label", action="append", default=[], metavar="NAME=VALUE")
+    run.add_argument("--priority", type=int, default=0)
+    run.add_argument("--commit", default="", metavar="MESSAGE", help="commit the file and push, first")
+    run.add_argument("--push", action="store_true", help="push the commit first")
+    run.add_argument("--snapshot", action="store_true", help="take uncommitted changes along even for production")
+    shown = _verb(pipeline, "list", flows.show_all)
+    shown.add_argument("--name", default="")
+    shown.add_argument("--state", default="", choices=["", *map(str, PipelineState)])
+    shown.add_argument("--limit", type=int, default=20)
+    for verb in (flows.show, flows.watch):
+        parser = _verb(pipeline, verb.__name__, verb)
+        parser.add_argument("pipeline", nargs="?", default="", help="the newest one when absent")
+    cancel, repair = _verb(pipeline, "cancel", flows.cancel), _verb(pipeline, "repair", flows.repair)
+    for parser in (cancel, repair):
+        parser.add_argument("pipeline", help="id of the pipeline run")
+    cancel.add_argument("--reason", default="")
+    for parser in (run, repair):
+        parser.add_argument("--watch", action="store_true", help="wait for the end")
+    graph = _verb(pipeline, "graph", flows.graph)
+    graph.add_argument("pipeline", nargs="?", default="", help="id of a pipeline run, or a file; else the newest run")
+    graph.add_argument("--format", default="svg", choices=["svg", "mermaid"])
+    graph.add_argument("--to", type=Path, help="file to write")
 
 
 def _audit(verbs: Any) -> None:

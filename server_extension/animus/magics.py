@@ -50,6 +50,8 @@ def _present(given: Namespace, value: Any, stack: ExitStack) -> Any:
         return None
     if isinstance(value, verbs.Following):
         return _show(value, stack)
+    if isinstance(value, verbs.FollowingPipeline):
+        return _show_pipeline(value, stack)
     if given.json:
         print(as_json(value))  # noqa: T201  # the cell's own output
         return None
@@ -69,6 +71,23 @@ def _show(following: verbs.Following, stack: ExitStack) -> Any:
     if following.wait:
         view.wait()
         _judge(following, view.state)
+    return None
+
+
+def _show_pipeline(following: verbs.FollowingPipeline, stack: ExitStack) -> Any:
+    try:
+        from animus.pipeline_widgets import PipelineView  # noqa: PLC0415  # optional: without ipywidgets there is text
+    except ImportError:
+        return Shown(following.run)
+    from IPython.display import display  # noqa: PLC0415  # only in IPython
+
+    view = PipelineView(following.client, following.run, following.notes, release=stack.pop_all().close).start()
+    display(view)  # type: ignore[no-untyped-call]  # IPython has no types here
+    if following.wait:
+        view.wait()
+        if view.run.state != "succeeded":
+            message = f"pipeline run {view.run.pipeline_run_id} ended {view.run.state}"
+            raise RunFailedError("run_not_succeeded", message, remedy="%animus pipeline show")
     return None
 
 

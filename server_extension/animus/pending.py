@@ -20,13 +20,12 @@ from uuid import uuid4
 import msgspec
 
 from animus.errors import UnreachableError
-from animus_contracts.runs import SubmitRun
 
 KEPT_SECONDS = 12 * 3600.0
 
 
 @contextmanager
-def key_for(home: Path, url: str, project: str, submission: SubmitRun) -> Iterator[str]:
+def key_for(home: Path, url: str, project: str, submission: msgspec.Struct) -> Iterator[str]:
     """Provide the idempotency key of a submission, the same one until an answer has come.
 
     Args:
@@ -52,7 +51,7 @@ def key_for(home: Path, url: str, project: str, submission: SubmitRun) -> Iterat
         _forget(note)
 
 
-def _fingerprint(url: str, project: str, submission: SubmitRun) -> str:
+def _fingerprint(url: str, project: str, submission: msgspec.Struct) -> str:
     content = msgspec.json.encode([url, project, submission], order="deterministic")
     return hashlib.sha256(content).hexdigest()
 

@@ -77,6 +77,16 @@ class Code:
     notes: list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Where what is submitted stands, which commit of it runs, what that cannot prove, and what to tell the user."""
+
+    place: git.Worktree
+    commit: str
+    limitations: list[Limitation]
+    notes: list[str]
+
+
 def prepare(client: Client, wish: Wish) -> tuple[SubmitRun, list[str]]:
     """Build the submission, committing, pushing or snapshotting as wished.
 
@@ -109,25 +119,44 @@ def prepare(client: Client, wish: Wish) -> tuple[SubmitRun, list[str]]:
 
 def code_of(wish: Wish) -> Code:
     """Settle which commit runs, and read the notebook's declaration there."""
-    place = git.look(wish.notebook)
-    if wish.commit and place.changed:
-        git.commit(place, wish.commit)
-        place = git.look(wish.notebook)
+    settled = settle(
+        wish.notebook, run_class=wish.run_class, commit=wish.commit, push=wish.push, snapshot=wish.snapshot
+    )
+    place = settled.place
+    return Code(
+        ref=CodeRef(repository=place.repository, commit=settled.commit, path=place.path),
+        schema=code_schema(git.read_at(place, settled.commit)),
+        limitations=settled.limitations,
+        notes=settled.notes,
+    )
+
+
+def settle(file: Path, *, run_class: RunClass, commit: str, push: bool, snapshot: bool) -> Settled:
+    """Settle which commit runs, committing, pushing or snapshotting as wished.
+
+    Args:
+        file: What is submitted.
+        run_class: A production run takes no snapshot unless it is asked for.
+        commit: Commit the file with this message and push it first.
+        push: Push the branch first when its commit is not at the remote.
+        snapshot: Publish the working tree as it is, even for a production run.
+    """
+    place = git.look(file)
+    if commit and place.changed:
+        git.commit(place, commit)
+        place = git.look(file)
     is_dirty = bool(place.changed)
-    if is_dirty and wish.run_class is RunClass.PRODUCTION and not wish.snapshot:
+    if is_dirty and run_class is RunClass.PRODUCTION and not snapshot:
         remedy = f'commit it first: add --commit "what changed"{_others(place)}'
         raise UsageError("dirty_worktree", f"{_named(place.changed)} differs from the commit", remedy=remedy)
-    if is_dirty:
-        commit = git.snapshot(place)
-    else:
-        commit = place.head
-        _publish(place, may_push=wish.push or bool(wish.commit))
+    if not is_dirty:
+        _publish(place, may_push=push or bool(commit))
     notes = [f"{_named(place.changed)} differs from the commit; this run uses a snapshot"] if is_dirty else []
     if place.untracked:
         notes.append(f"not in Git, so not in the run: {_named(place.untracked)}")
-    return Code(
-        ref=CodeRef(repository=place.repository, commit=commit, path=place.path),
-        schema=code_schema(git.read_at(place, commit)),
+    return Settled(
+        place=place,
+        commit=git.snapshot(place) if is_dirty else place.head,
         limitations=[Limitation.DIRTY_WORKTREE] if is_dirty else [],
         notes=notes,
     )

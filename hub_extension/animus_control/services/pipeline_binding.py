@@ -15,10 +15,10 @@ from animus_contracts.datasets import Dataset, DatasetVersion
 from animus_contracts.digests import DIGEST
 from animus_contracts.environments import EnvironmentLock, Resources
 from animus_contracts.identifiers import DatasetVersionId, PipelineRunId, ProjectId
-from animus_contracts.parameters import parameter_faults, schema_digest, secret_rule
+from animus_contracts.parameters import schema_digest, secret_rule
 from animus_contracts.paths import path_fault
 from animus_contracts.pipeline_plans import PipelinePlan, PlannedNode, build_pipeline_plan
-from animus_contracts.pipeline_rules import Surroundings, dataset_reference, pipeline_faults
+from animus_contracts.pipeline_rules import Surroundings, dataset_reference, pipeline_faults, schema_faults
 from animus_contracts.pipeline_runs import BoundPipeline, NodeBinding, SubmitPipeline
 from animus_contracts.problems import Fault
 from animus_contracts.projects import Role
@@ -50,7 +50,8 @@ def bind_pipeline(
     refuse(list(_submission_faults(message, plan, call.limits)), code="invalid_pipeline")
     remedy = "Parameters are stored and shown to every member of the project. Let the environment give the secret."
     refuse(list(_secrets(plan)), code="secret_in_parameters", remedy=remedy)
-    refuse(list(_value_faults(message, plan)), code="parameter_invalid")
+    wrong = [fault for node in plan.nodes for fault in schema_faults(node, message.schemas[node.notebook])]
+    refuse(wrong, code="parameter_invalid")
     digests = {notebook: schema_digest(schema) for notebook, schema in message.schemas.items()}
     bindings = {
         node.name: NodeBinding(
@@ -148,15 +149,6 @@ def _secrets(plan: PipelinePlan) -> Iterator[Fault]:
         for name, rule in found.items():
             words = f"looks like a credential by the rule {rule!r}"
             yield Fault(path=f"$.nodes.{node.name}.parameters.{name[:80]}", code=rule, message=words)
-
-
-def _value_faults(message: SubmitPipeline, plan: PipelinePlan) -> Iterator[Fault]:
-    for node in plan.nodes:
-        schema = message.schemas[node.notebook]
-        for number, item in enumerate(node.items):
-            place = f"$.nodes.{node.name}" + (f".sweep[{number}]" if node.is_sweep else "")
-            for fault in parameter_faults(schema, item):
-                yield msgspec.structs.replace(fault, path=place + fault.path.removeprefix("$"))
 
 
 def _resources(node: PlannedNode, lock: EnvironmentLock) -> Resources | None:

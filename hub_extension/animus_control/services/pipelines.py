@@ -28,9 +28,10 @@ from animus_contracts.pipeline_runs import (
     PipelineRun,
     PipelineState,
     SubmitPipeline,
+    edges_of,
 )
 from animus_control.domain.errors import ConflictError, DeniedError
-from animus_control.domain.pipelines import by_node, counts, graph_edges, graph_nodes
+from animus_control.domain.pipelines import by_node, counts, graph_nodes
 from animus_control.services.acting import on_behalf
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
@@ -101,7 +102,7 @@ def read_graph(uow: UnitOfWork, call: Call, message: GraphQuery) -> PipelineGrap
         state=run.state,
         version=run.version,
         nodes=graph_nodes(shown, rows),
-        edges=graph_edges(shown),
+        edges=edges_of(shown),
         offset=message.offset,
         total=len(planned),
     )

@@ -14,6 +14,7 @@ import msgspec
 
 from animus import session as sessions
 from animus.client import Client
+from animus_contracts.pipeline_runs import PipelineRun
 from animus_contracts.runs import Run
 
 
@@ -57,6 +58,16 @@ class Following:
 
     client: Client
     run: Run
+    notes: Sequence[str] = ()
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowingPipeline:
+    """A pipeline run to be shown while it happens; members as those of :class:`Following`."""
+
+    client: Client
+    run: PipelineRun
     notes: Sequence[str] = ()
     wait: bool = False
 

@@ -46,7 +46,7 @@ def run(desk: Desk, given: Namespace) -> Following:
         outputs=given.output,
         resources={name: value for name in RESOURCES if (value := getattr(given, name)) is not None},
         seed=given.seed,
-        labels=dict(_pair(text) for text in given.label),
+        labels=dict(pair(text) for text in given.label),
         commit=given.commit,
         push=given.push,
         snapshot=given.snapshot,
@@ -139,7 +139,8 @@ def _binding(text: str) -> tuple[str, str]:
     return (name, reference) if equals else (text.partition("@")[0], text)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Read ``NAME=VALUE``."""
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError("bad_label", f"{text!r} is not NAME=VALUE")
