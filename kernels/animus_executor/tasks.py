@@ -152,7 +152,7 @@ class TaskWorker:
         )
 
     def _asked(self, module: str, request: Any, answer: type[T], deadline: float) -> T:
-        command = [sys.executable, "-m", module]
+        command = [sys.executable, "-P", "-m", module]  # the executor's own folder is no place for modules
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         with subprocess.Popen(  # noqa: S603 - our own module
             command, env=environment, start_new_session=True,
