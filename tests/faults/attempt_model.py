@@ -28,11 +28,14 @@ class AttemptModel:
     Attributes:
         lease: How long a lease lasts, and the grace after it.
         token: How long a token lives after its last renewal.
+        wall: How long the run may take.
+        overtime: How long it is waited for after that.
         state: Where the run is.
         expires_at: When the lease, or the grace, is over.
         dispatch_until: Until when the attempt may be started; None when it may not be any more.
         last: The last event that was stored.
-        started: Whether the attempt has started.
+        started: When the attempt started.
+        stop_by: When a run that took too long is ended.
         over: ``ended`` or ``lost``, when it is.
         verdict: How it ended.
         event_id: By which event it ended.
@@ -40,11 +43,14 @@ class AttemptModel:
 
     lease: timedelta
     token: timedelta
+    wall: timedelta
+    overtime: timedelta
     expires_at: datetime
     dispatch_until: datetime | None
     state: RunState = RunState.DISPATCHING
     last: int = 0
-    started: bool = False
+    started: datetime | None = None
+    stop_by: datetime | None = None
     over: str = ""
     verdict: Verdict | None = None
     event_id: str = ""
@@ -56,7 +62,7 @@ class AttemptModel:
         if self.dispatch_until is None or self.dispatch_until <= now:
             return FORBIDDEN
         if not self.started:
-            self.started, self.state = True, RunState.RUNNING
+            self.started, self.state = now, RunState.RUNNING
             self.expires_at = now + self.lease
         return "started"
 
@@ -97,9 +103,17 @@ class AttemptModel:
         return (self.state, False)
 
     def reconcile(self, now: datetime) -> None:
-        """Give up what is overdue: at once what never started, after a grace what did."""
-        if self.over or self.expires_at >= now:
+        """Give up what is overdue: at once what never started, after a grace what did; and what takes too long."""
+        if not self.over and self.expires_at < now:
+            self._lose(now)
+        if self.over or self.started is None or self.started + self.wall > now:
             return
+        if self.stop_by is None:
+            self.stop_by = now + self.overtime
+        elif self.stop_by <= now:
+            self.over, self.state = "lost", RunState.FAILED
+
+    def _lose(self, now: datetime) -> None:
         if self.state is RunState.RUNNING:
             self.state, self.expires_at = RunState.UNKNOWN, now + self.lease
         elif self.state is RunState.DISPATCHING:

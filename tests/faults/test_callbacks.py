@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -39,7 +40,6 @@ from tests.unit.control.services.desk import LOCAL, Desk, runner_of
 SEQUENCES = sized(600, 100_000)
 AT_ONCE = 40
 BROKE = Failure(reason=FailureReason.USER_CODE, summary="It broke.")
-FOREVER = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +147,15 @@ def send(desk: Desk, callback: Callback) -> Future[Any]:
 
 def tell(desk: Desk, submission: SubmitRun, chance: random.Random, f8: Campaign) -> list[str]:
     """Tell some stories at once, and name every answer that is not the model's."""
-    lives, leases = desk.limits.run_token, []
+    limits, leases = desk.limits, []
     models: dict[str, AttemptModel] = {}
     for _ in range(AT_ONCE):
         desk.submit(submission)
         lease = desk.leased()
         leases.append(lease)
-        until = desk.now + desk.limits.lease
-        models[lease.execution_id] = AttemptModel(desk.limits.lease, lives, until, until)
+        until = desk.now + limits.lease
+        wall = timedelta(seconds=lease.plan.resources.wall_seconds)
+        models[lease.execution_id] = AttemptModel(limits.lease, limits.run_token, wall, limits.overtime, until, until)
     told: list[tuple[Callback, object, Future[Any]]] = []
     for callback in interleaved([disturbed(list(story(lease, chance)), chance) for lease in leases], chance):
         if chance.random() < 0.02:

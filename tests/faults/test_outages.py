@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Started runs outlive both who executes them and who decides about them; nothing of them is lost meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from animus.client import Client
+from animus_contracts.identifiers import RunId
+from animus_contracts.runs import TERMINAL_STATES, CodeRef, Run, RunState, SubmitRun
+from tests.fakes.git_repository import GitRepository
+from tests.faults.plant import CONTROL, EXECUTOR, Plant, a_plant
+
+LOCK_FILE = Path(__file__).parent / "kernel-lock.txt"
+LEASE_SECONDS = 3
+RUNS = 5
+MACHINE = {
+    "ANIMUS_EXECUTOR_SLOTS": str(RUNS),
+    "ANIMUS_EXECUTOR_CPUS": str(RUNS),
+    "ANIMUS_EXECUTOR_MEMORY_MIB": "16384",
+}
+OUTAGE_SECONDS = 4 * LEASE_SECONDS
+SETTLE_SECONDS = 120.0
+COUNTING = """import animus, time
+for step in range({seconds} * 2):
+    animus.log_metric('step', step)
+    time.sleep(0.5)
+"""
+STUBBORN = "print('kept', flush=True)\nwhile True:\n    try: time.sleep(60)\n    except KeyboardInterrupt: pass"
+LEAVING = "(animus.outputs / 'left.txt').write_text('all of it')"
+
+
+@contextmanager
+def project(folder: Path) -> Iterator[tuple[Plant, Client]]:
+    """An installation whose executor has room for all runs, and its client."""
+    with a_plant(folder, lease_seconds=LEASE_SECONDS, executes=False) as plant:
+        with plant.client() as admin:
+            admin.projects.create("outages")
+        with plant.client("outages") as client:
+            plant.start(EXECUTOR, **MACHINE)
+            yield plant, client
+
+
+def submit(plant: Plant, client: Client, *cells: str, count: int = RUNS) -> list[RunId]:
+    repository = GitRepository(plant.repositories / "outages")
+    commit = repository.commit(
+        {"n.ipynb": nbformat.writes(new_notebook(cells=[new_code_cell(cell) for cell in cells]))}
+    )
+    environment = client.environments.define("plain", python="3.11", requirements=[])
+    lock = client.environments.lock(environment, LOCK_FILE.read_text()).lock_id
+    code = CodeRef(repository=repository.url, commit=commit, path="n.ipynb")
+    messages = [
+        SubmitRun(code=code, environment_lock_id=lock, labels={"submission": str(number)}) for number in range(count)
+    ]
+    return [client.runs.submit(message, key=f"outage-{number}").run_id for number, message in enumerate(messages)]
+
+
+def reached(client: Client, run_ids: list[RunId], *states: RunState, patience: float = SETTLE_SECONDS) -> list[Run]:
+    deadline = time.monotonic() + patience
+    while True:
+        runs = [client.runs.read(run_id) for run_id in run_ids]
+        if all(run.state in states for run in runs):
+            return runs
+        told = [(run.state, run.failure and run.failure.summary) for run in runs]
+        assert time.monotonic() < deadline, f"the runs are {told}"
+        time.sleep(0.2)
+
+
+def live(client: Client, run_ids: list[RunId]) -> None:
+    """Wait until every run executes user code."""
+    reached(client, run_ids, RunState.RUNNING)
+    for run_id in run_ids:
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while not list(client.metrics.list(run_id)):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def check_whole(client: Client, runs: list[Run], seconds: int) -> None:
+    """Everything that was logged and left is there, in order and once."""
+    for run in runs:
+        assert run.state is RunState.SUCCEEDED, run.failure
+        assert [metric.step for metric in client.metrics.list(run.run_id)] == list(range(2 * seconds))
+        assert {artifact.name for artifact in client.artifacts.list(run.run_id)} >= {"left.txt", "n.ipynb", "run.log"}
+        assert len(client.runs.explain(run.run_id).executions) == 1
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_no_run_is_killed_by_an_outage_of_the_control_plane_of_four_leases(tmp_path: Path) -> None:
+    with project(tmp_path) as (plant, client):
+        run_ids = submit(plant, client, COUNTING.format(seconds=OUTAGE_SECONDS + 6), LEAVING)
+        live(client, run_ids)
+        plant.kill(CONTROL)
+        time.sleep(OUTAGE_SECONDS)
+        plant.start(CONTROL)
+        plant.wait_ready()
+        check_whole(client, reached(client, run_ids, *TERMINAL_STATES), OUTAGE_SECONDS + 6)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_runs_that_end_during_an_outage_are_told_of_after_it(tmp_path: Path) -> None:
+    with project(tmp_path) as (plant, client):
+        run_ids = submit(plant, client, COUNTING.format(seconds=5), LEAVING)
+        live(client, run_ids)
+        plant.kill(CONTROL)
+        time.sleep(OUTAGE_SECONDS)
+        plant.start(CONTROL)
+        plant.wait_ready()
+        check_whole(client, reached(client, run_ids, *TERMINAL_STATES), 5)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_an_executor_that_is_killed_and_started_again_goes_on_with_what_runs(tmp_path: Path) -> None:
+    with project(tmp_path) as (plant, client):
+        run_ids = submit(plant, client, COUNTING.format(seconds=10), LEAVING)
+        live(client, run_ids)
+        plant.kill(EXECUTOR)
+        time.sleep(1)
+        plant.start(EXECUTOR, **MACHINE)
+        check_whole(client, reached(client, run_ids, *TERMINAL_STATES), 10)
+    assert not plant.run_processes()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_what_was_killed_with_its_executor_is_reported_at_once_by_the_next_one(tmp_path: Path) -> None:
+    with project(tmp_path) as (plant, client):
+        run_ids = submit(plant, client, COUNTING.format(seconds=60), count=1)
+        live(client, run_ids)
+        plant.kill(EXECUTOR)
+        for process in plant.run_processes():
+            if "animus_runner.parent" in " ".join(process.cmdline()):
+                process.kill()
+        started = time.monotonic()
+        plant.start(EXECUTOR, **MACHINE)
+        [run] = reached(client, run_ids, *TERMINAL_STATES)
+        assert run.failure is not None
+        assert (run.failure.reason, run.failure.summary) == ("killed", "The run's supervisor was killed.")
+        assert time.monotonic() - started < 2 * LEASE_SECONDS
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_an_adopted_run_is_canceled_within_five_seconds_and_keeps_what_it_wrote(tmp_path: Path) -> None:
+    with project(tmp_path) as (plant, client):
+        run_ids = submit(plant, client, COUNTING.format(seconds=1) + STUBBORN, count=1)
+        live(client, run_ids)
+        plant.kill(EXECUTOR)
+        plant.start(EXECUTOR, **MACHINE)
+        time.sleep(LEASE_SECONDS)
+        asked = time.monotonic()
+        client.runs.cancel(run_ids[0], reason="enough")
+        [run] = reached(client, run_ids, *TERMINAL_STATES)
+        assert run.state is RunState.CANCELED
+        assert time.monotonic() - asked < 5.0
+        executed = client.artifacts.download(client.artifacts.named(run.run_id, "n.ipynb"), tmp_path / "executed")
+        assert "kept" in executed.read_text()
