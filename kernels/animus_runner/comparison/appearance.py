@@ -31,7 +31,7 @@ MASKS: dict[CauseKind, re.Pattern[str]] = {
         r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?"
         r"|\b\d\d:\d\d:\d\d(?:[.,]\d+)?"
         r"|datetime\.(?:datetime|date|time)\([\d, ]{1,60}\)"
-        rf"|\b{_DAY},? (?:\d\d? )?{_MONTH} ?\d*|\b\d\d? {_MONTH} \d{{4}}|\b{_MONTH} \d\d?, \d{{4}}"
+        rf"|\b{_DAY},? (?:\d\d? )?{_MONTH} {{0,2}}\d*|\b\d\d? {_MONTH} \d{{4}}|\b{_MONTH} \d\d?, \d{{4}}"
         r"|\b1[5-9]\d{8}(?:\.\d+)?\b|\b1[5-9]\d{11}\b|\b1[5-9]\d{17}\b"  # seconds, milliseconds, nanoseconds since 1970
     ),
     CauseKind.PROCESS_IDENTITY: re.compile(

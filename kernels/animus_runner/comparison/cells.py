@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -99,19 +100,19 @@ def _compare_outputs(left: dict[str, Any], right: dict[str, Any], tolerances: To
     return worst(_compare_data(kind, data[kind], other[kind], tolerances) for kind in data)
 
 
-def _compare_data(kind: str, left: Any, right: Any, tolerances: Tolerances) -> Finding:
-    if left == right and type(left) is type(right):
+def _compare_data(kind: str, left: str, right: str, tolerances: Tolerances) -> Finding:
+    if left == right:
         return IDENTICAL
     if kind == "image/png":
         try:
             return compare_png(base64.b64decode(left), base64.b64decode(right))
-        except (binascii.Error, ValueError, TypeError):
-            return different("image/png")
+        except (binascii.Error, ValueError):
+            return different(kind)
     if kind.startswith("image/") and kind != "image/svg+xml":
         return different(kind)
-    if isinstance(left, str) and isinstance(right, str):
-        return compare_texts(left, right, tolerances)
-    return compare_trees(left, right, tolerances)
+    if kind.endswith("json"):
+        return compare_trees(json.loads(left), json.loads(right), tolerances)
+    return compare_texts(left, right, tolerances)
 
 
 def _kind(output: dict[str, Any]) -> str:

@@ -5,57 +5,73 @@
 from __future__ import annotations
 
 import io
+from itertools import zip_longest
 from typing import Any
 
+from animus_contracts.digests import digest_bytes
 from animus_runner.comparison.normalisation import Cell
 from animus_runner.comparison.texts import shared_lines
 
 MAX_TEXT = 8 << 10
 MAX_OUTPUTS = 20
-CONTEXT = 300
 MAX_DIFF = 8 << 10
-HEADER_LINES = 3
+CONTEXT = 300
 
 
 def cell_diff(left: Cell | None, right: Cell | None) -> str:
     """Return the diff of two cells as plain text; bounded, because outputs are anybody's."""
     import nbdime  # noqa: PLC0415 - a second of work that only a difference is worth
-    from nbdime.prettyprint import PrettyPrintConfig, pretty_print_notebook_diff  # noqa: PLC0415
+    from nbdime.prettyprint import PrettyPrintConfig, pretty_print_diff  # noqa: PLC0415
 
-    ours, theirs = _beginnings_cut(left, right)
     told = io.StringIO()
     settings = PrettyPrintConfig(out=told, use_git=False, use_diff=False, use_color=False)
-    pretty_print_notebook_diff("left", "right", ours, nbdime.diff_notebooks(ours, theirs), settings)
-    text = told.getvalue().split("\n", HEADER_LINES)[-1].strip("\n")
+    ours, theirs = _shown(left, right)
+    for name, mine in ours.items():
+        if difference := nbdime.diff(mine, theirs[name]):
+            pretty_print_diff(mine, difference, f"/{name}", settings)
+    text = told.getvalue().strip("\n")
     return text if len(text) <= MAX_DIFF else f"{text[:MAX_DIFF]}\n[the diff goes on]"
 
 
-def _beginnings_cut(left: Cell | None, right: Cell | None) -> tuple[Any, Any]:
-    """Return two notebooks of one cell each, without what is alike at the beginning of long texts."""
-    outputs = [list(cell.outputs[:MAX_OUTPUTS]) if cell else [] for cell in (left, right)]
-    for place, (ours, theirs) in enumerate(zip(*outputs, strict=False)):
-        if ours["output_type"] == theirs["output_type"] == "stream":
-            start = max(0, shared_lines(ours["text"], theirs["text"]) - CONTEXT)
-            outputs[0][place] = ours | {"text": ours["text"][start:]}
-            outputs[1][place] = theirs | {"text": theirs["text"][start:]}
-    return _notebook(left, outputs[0]), _notebook(right, outputs[1])
+def _shown(left: Cell | None, right: Cell | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return source and outputs of both cells by name, without what is alike at the beginning of long texts.
+
+    The first output of one cell belongs to the first of the other: nbdime would pair them by how much they look alike.
+    """
+    sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    sources = [{"source": cell.source} if cell else {} for cell in (left, right)]
+    outputs = [cell.outputs[:MAX_OUTPUTS] if cell else [] for cell in (left, right)]
+    pairs = {"cell": tuple(sources)} | {
+        f"outputs/{place}": pair for place, pair in enumerate(zip_longest(*outputs, fillvalue={}))
+    }
+    for name, pair in pairs.items():
+        shown = _from_the_difference(*pair)
+        sides[0][name], sides[1][name] = shown
+    return sides
 
 
-def _notebook(cell: Cell | None, outputs: list[dict[str, Any]]) -> Any:
-    import nbformat  # noqa: PLC0415 - as above
+def _from_the_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return two outputs with every text cut to the part around the first difference."""
+    shown: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name in [*ours, *(name for name in theirs if name not in ours)][:MAX_OUTPUTS]:
+        mine, other = ours.get(name), theirs.get(name)
+        if isinstance(mine, dict) and isinstance(other, dict):
+            shown[0][name], shown[1][name] = _from_the_difference(mine, other)
+            continue
+        texts = [_text(name, value) for value in (mine, other)]
+        start = max(0, shared_lines(*texts) - CONTEXT)
+        for side, is_there, text in zip(shown, (name in ours, name in theirs), texts, strict=True):
+            if is_there:
+                side[name] = text[start : start + MAX_TEXT]
+    return shown
 
-    cells = []
-    if cell is not None:
-        shown = nbformat.from_dict([_cut(output) for output in outputs])
-        cells.append(nbformat.v4.new_code_cell(_cut(cell.source), id="cell", outputs=shown))
-    return nbformat.v4.new_notebook(cells=cells)
 
-
-def _cut(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if len(value) <= MAX_TEXT else f"{value[:MAX_TEXT]}\n[cut]"
+def _text(name: str, value: Any) -> str:
+    """Return a value as text: a traceback as its lines, data as all its forms, a picture as its digest."""
     if isinstance(value, list):
-        return [_cut(item) for item in value[:MAX_OUTPUTS]]
+        return "\n".join(map(str, value))
     if isinstance(value, dict):
-        return {name: _cut(item) for name, item in list(value.items())[:MAX_OUTPUTS]}
-    return value
+        return "\n".join(f"{kind}: {_text(kind, text)}" for kind, text in value.items())
+    if name.startswith("image/") and name != "image/svg+xml":
+        return f"a picture, {digest_bytes(str(value).encode())}"
+    return "" if value is None else str(value)

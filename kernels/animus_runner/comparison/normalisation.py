@@ -8,6 +8,7 @@ What looks like chance but is the notebook's own doing stays: memory addresses, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -117,11 +118,11 @@ def _shown(output: dict[str, Any], run_id: str) -> dict[str, Any]:
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 
-def _datum(kind: str, value: Any, run_id: str) -> Any:
+def _datum(kind: str, value: Any, run_id: str) -> str:
     if kind == WIDGET_VIEW:
-        return {}  # the id of a model, new each time; the widget's text is compared
+        return ""  # the id of a model, new each time; the widget's text is compared
     if kind.endswith("json"):
-        return value
+        return json.dumps(value, sort_keys=True, ensure_ascii=False)  # as text, 1 and true and 1.0 differ
     text = _text(value)
     if kind in MARKUP:
         text = without_generated_ids(text)

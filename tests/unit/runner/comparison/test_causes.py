@@ -19,6 +19,10 @@ K = CauseKind
 LIKELY, POSSIBLE = Confidence.LIKELY, Confidence.POSSIBLE
 
 
+BAR = "100%|██| 3/3 [00:0{}<00:00, {}it/s]"
+UUID = "{}f0e8a52-1111-4222-8333-123456789abc"
+
+
 def cells(*sources: str) -> list[Cell]:
     return [Cell(index=index, cell_id=f"c{index}", source=source) for index, source in enumerate(sources)]
 
@@ -43,8 +47,8 @@ def suspects(*sources: str, is_seeded: bool = False) -> list[tuple[CauseKind, in
         ("1767348672.25", "1767348699.5", Appearance(kinds=(K.CLOCK,))),
         ("took 1.5 s", "took 2.25 s", Appearance(kinds=(K.TIMING_OUTPUT,))),
         ("3.1 ms ± 20 µs per loop", "4 ms ± 1 µs per loop", Appearance(kinds=(K.TIMING_OUTPUT,))),
-        ("100%|██| 3/3 [00:01<00:00, 3.2it/s]", "100%|██| 3/3 [00:02<00:00, 1.1it/s]", Appearance(kinds=(K.TIMING_OUTPUT,))),
-        ("1f0e8a52-1111-4222-8333-123456789abc", "2f0e8a52-1111-4222-8333-123456789abc", Appearance(kinds=(K.PROCESS_IDENTITY,))),
+        (BAR.format("1", "3.2"), BAR.format("2", "1.1"), Appearance(kinds=(K.TIMING_OUTPUT,))),
+        (UUID.format("1"), UUID.format("2"), Appearance(kinds=(K.PROCESS_IDENTITY,))),
         ("token 0a1b2c3d4e5f", "token ffeeddccbb01", Appearance(kinds=(K.PROCESS_IDENTITY,))),
         ("/x/tmpab12cd34/y", "/x/tmpzz99yy88/y", Appearance(kinds=(K.PROCESS_IDENTITY,))),
         ("pid 12", "pid 13", Appearance(kinds=(K.PROCESS_IDENTITY,))),
@@ -52,7 +56,7 @@ def suspects(*sources: str, is_seeded: bool = False) -> list[tuple[CauseKind, in
         ("a\nb\n", "b\na\n", Appearance(kinds=(K.UNORDERED_ITERATION,))),
         ("0.25 and 3", "0.5 and 4", Appearance(is_numeric=True)),
         ("yes", "no", Appearance()),
-        ("at 10:11:12 by 0x7f001122aabb", "at 10:11:13 by 0x7f001122aacc", Appearance(kinds=(K.MEMORY_ADDRESS, K.CLOCK))),
+        ("at 10:11:12 0x7f001122aabb", "at 10:11:13 0x7f001122aacc", Appearance(kinds=(K.MEMORY_ADDRESS, K.CLOCK))),
         ("at 10:11:12: yes", "at 10:11:13: no", Appearance()),
     ],
 )  # fmt: skip

@@ -45,7 +45,7 @@ def png(content: bytes) -> str:
         ([result({"application/json": {"a": 0.5}})], [result({"application/json": {"a": 0.5 + 1e-13}})], E),
         ([result({"application/json": {"a": 1}})], [result({"application/json": {"a": True}})], D),
         ([result({"image/png": png(b"x")})], [result({"image/png": png(b"y")})], N),
-        ([result({"image/png": "?"})], [result({"image/png": 3})], D),
+        ([result({"image/png": "?"})], [result({"image/png": 3})], N),
         ([result({"image/jpeg": "eA=="})], [result({"image/jpeg": "eQ=="})], D),
         ([ERROR], [ERROR], SAME),
         ([ERROR], [ERROR | {"evalue": "'y'"}], D),
@@ -85,7 +85,7 @@ def test_everything_about_a_difference_is_told(tmp_path: Path) -> None:
     found = compared(tmp_path, left, right)
     [cell] = found.cells
     assert (cell.cell_index, cell.cell_id, cell.detail) == (2, "b", "line 1: 'lot 0.5' and 'lot 0.75'")
-    assert cell.diff == "## modified /cells/0/outputs/0/text:\n@@ -1 +1 @@\n-  lot 0.5\n+  lot 0.75"
+    assert cell.diff == "## modified /outputs/0/text:\n@@ -1 +1 @@\n-  lot 0.5\n+  lot 0.75"
     assert [(cause.kind, cause.cell_index, cause.line) for cause in found.causes] == [
         (CauseKind.UNSEEDED_RANDOMNESS, 2, 2)
     ]
@@ -181,6 +181,13 @@ def test_a_diff_is_bounded_and_begins_where_the_difference_does() -> None:
     assert "-  one" in diff
     assert "+  two" in diff
     assert len(diff) <= MAX_DIFF + 100
+
+
+def test_a_picture_is_shown_as_its_digest() -> None:
+    [left], [right] = (
+        normalised_cells(notebook(code("f()", result({"image/png": png(it)}))), "") for it in (b"x", b"y")
+    )
+    assert cell_diff(left, right).count("a picture, sha256:") == 2
 
 
 def test_ten_thousand_outputs_do_not_hold_up_the_diff() -> None:
