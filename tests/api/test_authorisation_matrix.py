@@ -25,7 +25,14 @@ ROLES = {"ann": Role.ADMIN, "ed": Role.EDITOR, "vic": Role.VIEWER, "eve": None, 
 IN_A_PROJECT = [endpoint for endpoint in ENDPOINTS if endpoint.project_scoped]
 OF_THE_PLATFORM = [endpoint for endpoint in ENDPOINTS if endpoint.platform_admin and not endpoint.project_scoped]
 REFUSALS = {401, 403, 404}
-AFTER_ENTRY = {"not_found", "invalid_transition", "environment_archived", "duplicate_content", "object_not_found"}
+AFTER_ENTRY = {
+    "approval_not_pending",
+    "not_found",
+    "invalid_transition",
+    "environment_archived",
+    "duplicate_content",
+    "object_not_found",
+}
 
 
 @pytest.fixture(scope="module")

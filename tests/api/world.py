@@ -18,6 +18,10 @@ from tests.api.conftest import EXECUTOR_TOKEN, Server, key
 
 CONTENT = b"alcohol,class\n13.2,0\n12.1,1\n"
 HASH = "ab" * 32
+GATE = (
+    'forbid (principal, action, resource) when { context.parameters.names.contains("gated") }'
+    " unless { context has approval };"
+)
 POLICY = 'permit (principal, action, resource) when { context.run_class == "development" };'
 
 
@@ -84,6 +88,16 @@ def populate(server: Server, project: str) -> World:
         "decision": run["policy_decision_id"],
     }
     world.path["pipeline"] = world.post("ed", f"{base}/pipeline-runs", world.pipeline())["pipeline_run_id"]
+    world.post("ann", f"{base}/policies", {"name": "gate", "cedar": GATE})
+    gated = world.submission() | {"parameters": {"gated": 1}, "parameters_schema": [{"name": "gated"}]}
+    waiting = world.post("ed", f"{base}/runs", gated)
+    with server.client("ann") as client:
+        asked = client.get(f"{base}/approvals", params={"run_id": waiting["run_id"]}).json()["items"]
+    nightly = {"name": f"n{uuid4().hex[:6]}", "cron": "0 0 29 2 *", "submission": world.submission()}
+    world.path |= {
+        "approval": asked[0]["approval_id"],
+        "schedule": world.post("ed", f"{base}/schedules", nightly)["schedule_id"],
+    }
     binding = {"subject_type": "user", "subject": f"u{uuid4().hex[:6]}", "role": "viewer"}
     world.path["binding"] = world.post("ann", f"{base}/role-bindings", binding)["binding_id"]
     return world
@@ -186,6 +200,9 @@ def body_of(world: World, operation: str) -> Any:
         "policies.put": {"name": name, "cedar": POLICY},
         "pipelines.submit": world.pipeline(),
         "pipelines.cancel": {"reason": name},
+        "policies.simulate": {"name": name, "cedar": POLICY},
+        "approvals.decide": {"verdict": "refuse", "comment": name},
+        "schedules.create": {"name": name, "cron": "0 0 29 2 *", "submission": world.submission()},
         "runs.submit": world.submission(),
         "runs.cancel": {"reason": name},
         "executions.cancellations": {"wait_seconds": 0},
