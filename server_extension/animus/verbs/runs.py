@@ -13,8 +13,8 @@ import msgspec
 from animus import git, notebooks
 from animus.client import Client
 from animus.errors import RefusedError, UsageError
-from animus.submission import RESOURCES, Wish, code_schema
-from animus.verbs import Desk, Done, Following, Writing
+from animus.submission import RESOURCES, Wish, code_schema, prepare
+from animus.verbs import Desk, Done, Following, Judged, Writing
 from animus_contracts.artifacts import Artifact, Metric
 from animus_contracts.explanations import Explanation
 from animus_contracts.parameters import Parameter
@@ -34,8 +34,8 @@ class NotebookContext(msgspec.Struct, frozen=True, kw_only=True):
     parameters: list[Parameter]
 
 
-def run(desk: Desk, given: Namespace) -> Following:
-    """Submit a notebook."""
+def run(desk: Desk, given: Namespace) -> Following | Judged:
+    """Submit a notebook, or only check what would become of it."""
     client = desk.client()
     wish = Wish(
         notebook=given.notebook or notebooks.current(),
@@ -51,8 +51,17 @@ def run(desk: Desk, given: Namespace) -> Following:
         push=given.push,
         snapshot=given.snapshot,
     )
+    if given.dry_run:
+        return _checked(client, wish)
     submitted, notes = client.submit(wish)
     return Following(client=client, run=submitted, notes=notes, wait=given.watch)
+
+
+def _checked(client: Client, wish: Wish) -> Judged:
+    submission, notes = prepare(client, wish)
+    asked = client.preflights.create(submission)
+    found = client.preflights.wait(asked.preflight_id)
+    return Judged(value=found, exit_code=int(not found.ready), notes=notes)
 
 
 def context(_desk: Desk, given: Namespace) -> NotebookContext:
