@@ -21,7 +21,7 @@ COMPILE = $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate 
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-dev demo demo-smoke demo-down up test check bench lock
+.PHONY: help bootstrap bootstrap-dev demo demo-smoke demo-down up test check bench faults planted lock
 
 help: ## Say what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -74,6 +74,12 @@ check: $(DEV_STAMP) ## What must hold before a commit: linters, types, architect
 
 bench: $(DEV_STAMP) ## Measure Animus against its peers, as ratios
 	@$(BIN)/python -m tests.bench
+
+faults: $(DEV_STAMP) ## Break everything for hours, under new seeds, and show a table of what held
+	@ANIMUS_FAULTS=nightly $(BIN)/python -m pytest -q -m faults tests/faults -rs -p no:cacheprovider
+
+planted: $(DEV_STAMP) ## Take one safeguard away at a time and see that a test notices each
+	@$(BIN)/python -m tests.faults.planting
 
 lock: $(TOOLS_STAMP) ## Resolve all locks anew; they carry hashes and no addresses
 	@$(UV) lock
