@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,9 +16,10 @@ import pytest
 
 from animus_contracts.digests import Digest
 from animus_contracts.plans import PlannedEnvironment
+from animus_executor import installation
 from animus_executor.environments import Environments
 from animus_executor.folders import remove
-from animus_executor.installation import UnrealisableError, logical_lines, verify_lock
+from animus_executor.installation import InterruptedBuildError, UnrealisableError, logical_lines, verify_lock
 from tests.fakes.plans import a_planned_environment
 from tests.fakes.wheels import make_wheel
 
@@ -54,6 +57,47 @@ def test_a_lock_is_installed_read_only_and_used_again(environments: Environments
             path for path in [first, *first.rglob("*")] if not path.is_symlink() and path.stat().st_mode & 0o222
         ]
         assert writable == []
+
+
+def test_a_build_that_nobody_needs_any_more_ends_at_once_and_leaves_nothing(
+    tmp_path: Path, lock: PlannedEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nsleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(installation.uv, "find_uv_bin", lambda: str(slow))
+    environments, stopping = Environments(tmp_path / "e", keep=1), threading.Event()
+    threading.Timer(0.3, stopping.set).start()
+    began = time.monotonic()
+    with pytest.raises(InterruptedBuildError), environments.realised(lock, stopping):
+        pass
+    assert time.monotonic() - began < 3.0
+    assert [path for path in (tmp_path / "e").iterdir() if path.is_dir()] == []
+
+
+def test_who_waits_for_a_build_of_somebody_else_can_be_stopped(tmp_path: Path, lock: PlannedEnvironment) -> None:
+    environments, stopping = Environments(tmp_path / "e", keep=1), threading.Event()
+    with environments.realised(lock):
+        pass
+    [held] = (tmp_path / "e").glob("*.lock")
+    threading.Timer(0.2, stopping.set).start()
+    with held.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InterruptedBuildError), environments.realised(lock, stopping):
+            pass
+
+
+def test_an_environment_of_an_adopted_run_stays(tmp_path: Path, lock: PlannedEnvironment) -> None:
+    with Environments(tmp_path / "e", keep=0).realised(lock) as folder:
+        pass
+    successor = Environments(tmp_path / "e", keep=0)
+    successor.trim(spared=[folder])
+    assert folder.is_dir()
+    with successor.held(folder):
+        successor.trim()
+        assert folder.is_dir()
+    successor.trim()
+    assert not folder.exists()
 
 
 def test_another_executor_on_the_same_folder_verifies_and_uses_it(tmp_path: Path, lock: PlannedEnvironment) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from animus_contracts.executions import Capacity
+from animus_executor import machine
 from animus_executor.settings import Settings, SettingsError, read_settings
 
 
@@ -37,6 +39,21 @@ def test_defaults_and_given_values_make_the_settings(given: dict[str, str], tmp_
     )
 
 
+def test_what_an_executor_offers_is_the_machines_unless_it_is_given(given: dict[str, str]) -> None:
+    assert read_settings(given).capacity == Capacity(cpus=machine.cpus(), memory_mib=machine.memory_mib(), gpus=0)
+    given |= {"ANIMUS_EXECUTOR_CPUS": "8", "ANIMUS_EXECUTOR_MEMORY_MIB": "512", "ANIMUS_EXECUTOR_GPUS": "2"}
+    given |= {"ANIMUS_EXECUTOR_LABELS": "zone=eu, gpu=a100,", "ANIMUS_EXECUTOR_OFFLINE_SECONDS": "60"}
+    settings = read_settings(given)
+    assert settings.capacity == Capacity(cpus=8.0, memory_mib=512, gpus=2)
+    assert (settings.labels, settings.offline_seconds) == ({"zone": "eu", "gpu": "a100"}, 60)
+
+
+@pytest.mark.parametrize("labels", ["zone", "zone=", "=eu", "zone=eu,zone=us", "zone=e u", "zone=eu;gpu=1"])
+def test_labels_that_are_not_understood_are_refused(given: dict[str, str], labels: str) -> None:
+    with pytest.raises(SettingsError, match="ANIMUS_EXECUTOR_LABELS must be key=value"):
+        read_settings(given | {"ANIMUS_EXECUTOR_LABELS": labels})
+
+
 def test_the_token_is_not_in_the_settings_representation(given: dict[str, str]) -> None:
     assert "canary" not in repr(read_settings(given))
 
@@ -55,6 +72,9 @@ WRONG = {
     "CACHE_MIB": "-1",
     "FETCH_SECONDS": "1.5",
     "ENVIRONMENTS": "\N{ARABIC-INDIC DIGIT FIVE}",
+    "CPUS": "0",
+    "GPUS": "-1",
+    "OFFLINE_SECONDS": "0",
     "NAME": "Not A Slug",
     "CONTROL_PLANE": "ftp://x",
     "TOKEN_FILE": "/nonexistent",
