@@ -11,24 +11,17 @@ import ast
 import symtable
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from animus_contracts.name_scopes import Function, Scopes, is_guard
 
 OPAQUE_CALLS = frozenset({"exec", "execfile", "globals", "locals", "vars"})
-GUARDS = frozenset({"NameError", "Exception", "BaseException"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
-    """What calling a function needs and gives: global names it uses, with the line, and those it defines."""
-
-    uses: dict[str, int] = field(default_factory=dict)
-    defines: frozenset[str] = frozenset()
 
 
 class Flow(ast.NodeVisitor):
     """One cell, statement by statement.
 
     Args:
+        cell: Its position in the notebook.
         known: What is defined before the cell; names are added as the cell defines them.
         functions: The functions of the cells above by name; this cell's are added.
         table: Scopes of this cell.
@@ -40,14 +33,16 @@ class Flow(ast.NodeVisitor):
         is_opaque: Whether names may be defined out of sight from here on.
     """
 
-    def __init__(self, *, known: set[str], functions: dict[str, Function], table: symtable.SymbolTable) -> None:
+    def __init__(
+        self, *, cell: int, known: set[str], functions: dict[str, Function], table: symtable.SymbolTable
+    ) -> None:
         self.missing: list[tuple[str, int]] = []
         self.bound: set[str] = set()
         self.passed_on: dict[str, Function] = {}
         self.is_opaque = False
         self._known = known
         self._functions = functions
-        self._tables = dict(_functions_of(table))
+        self._scopes = Scopes(cell, table)
         self._inner: list[set[str]] = []
         self._depth = 0
         self._guards = 0
@@ -90,7 +85,7 @@ class Flow(ast.NodeVisitor):
         self.visit(node.value)
         self._visit_all(node.targets)
         if isinstance(node.value, ast.Lambda) and isinstance(node.targets[0], ast.Name):
-            self._functions[node.targets[0].id] = self._function("lambda", node.value)
+            self._functions[node.targets[0].id] = self._scopes.function("lambda", node.value)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         """Use the target, too."""
@@ -132,7 +127,7 @@ class Flow(ast.NodeVisitor):
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
         """What is tried may miss a name when somebody is there to notice."""
-        is_guarded = any(map(_is_guard, node.handlers))
+        is_guarded = any(map(is_guard, node.handlers))
         with self._conditionally():
             self._guards += is_guarded
             self._visit_all(node.body)
@@ -186,7 +181,7 @@ class Flow(ast.NodeVisitor):
         self._signature(node.args)
         if node.returns:
             self.visit(node.returns)
-        function = self._function(node.name, node)
+        function = self._scopes.function(node.name, node)
         self._known |= function.defines
         self.is_opaque |= not OPAQUE_CALLS.isdisjoint(function.uses)
         if not self._inner:
@@ -202,7 +197,7 @@ class Flow(ast.NodeVisitor):
     def visit_Lambda(self, node: ast.Lambda) -> None:
         """Whoever gets it calls it."""
         self._signature(node.args)
-        self.passed_on[f"lambda:{node.lineno}:{node.col_offset}"] = self._function("lambda", node)
+        self.passed_on[f"lambda:{node.lineno}:{node.col_offset}"] = self._scopes.function("lambda", node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         """A class runs its body at once, in a scope of its own."""
@@ -247,17 +242,6 @@ class Flow(ast.NodeVisitor):
         everyone = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
         self._visit_all([argument.annotation for argument in everyone if argument and argument.annotation])
 
-    def _function(self, name: str, node: ast.AST) -> Function:
-        tables = self._tables.get((name, getattr(node, "lineno", 0)), [])
-        if any(isinstance(inner, ast.ExceptHandler) and _is_guard(inner) for inner in ast.walk(node)):
-            return Function()
-        lines: dict[str, int] = {}
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Name):
-                lines.setdefault(inner.id, inner.lineno)
-        uses = {used: lines.get(used, 1) for table in tables for used in sorted(_globals_used(table))}
-        return Function(uses=uses, defines=frozenset(used for table in tables for used in _globals_set(table)))
-
     # Steps
 
     def _visit_all(self, nodes: Iterable[ast.AST]) -> None:
@@ -282,36 +266,6 @@ class Flow(ast.NodeVisitor):
         self._inner.append(set())
         yield
         self._inner.pop()
-
-
-def _functions_of(table: symtable.SymbolTable) -> Iterator[tuple[tuple[str, int], list[symtable.SymbolTable]]]:
-    found: dict[tuple[str, int], list[symtable.SymbolTable]] = {}
-    todo = [table]
-    while todo:
-        for child in todo.pop().get_children():
-            found.setdefault((child.get_name(), child.get_lineno()), []).append(child)
-            todo.append(child)
-    yield from found.items()
-
-
-def _globals_used(table: symtable.SymbolTable) -> set[str]:
-    names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()}
-    return names.union(*map(_globals_used, table.get_children()))
-
-
-def _globals_set(table: symtable.SymbolTable) -> set[str]:
-    names = {
-        symbol.get_name() for symbol in table.get_symbols() if symbol.is_declared_global() and symbol.is_assigned()
-    }
-    return names.union(*map(_globals_set, table.get_children()))
-
-
-def _is_guard(handler: ast.ExceptHandler) -> bool:
-    return handler.type is None or _mentions(handler.type, GUARDS)
-
-
-def _mentions(node: ast.AST, names: frozenset[str]) -> bool:
-    return any(isinstance(inner, ast.Name) and inner.id in names for inner in ast.walk(node))
 
 
 def _changes_names(call: ast.Call) -> bool:

@@ -21,7 +21,8 @@ from typing import Any
 
 from animus_contracts.cell_code import CellCode, Magic, read_cell
 from animus_contracts.inspections import UndefinedName
-from animus_contracts.name_flow import Flow, Function
+from animus_contracts.name_flow import Flow
+from animus_contracts.name_scopes import Function
 from animus_contracts.parameter_cells import PARAMETERS_TAG, cell_source
 
 ALWAYS_THERE = frozenset(dir(builtins)) | {
@@ -54,7 +55,7 @@ class _Check:
 
     known: set[str] = field(default_factory=lambda: set(ALWAYS_THERE))
     functions: dict[str, Function] = field(default_factory=dict)
-    passed_on: dict[str, tuple[int, dict[str, Any], Function]] = field(default_factory=dict)
+    passed_on: list[Function] = field(default_factory=list)
     found: list[UndefinedName] = field(default_factory=list)
 
 
@@ -74,7 +75,7 @@ def undefined_names(notebook: dict[str, Any]) -> list[UndefinedName]:
             is_complete = False
             break
     if is_complete:
-        _check_passed_on(check)
+        _check_passed_on(check, dict(_code_cells(notebook)))
     below = [(index, _bound_by(cell, code)) for index, cell, code in cells]
     return [_with_definition(one, below) for one in check.found[:MAX_NAMES]]
 
@@ -99,7 +100,7 @@ def _check_cell(check: _Check, index: int, cell: dict[str, Any], code: CellCode)
         table = symtable.symtable(code.text, "cell", "exec")
     except SyntaxError:
         return False
-    flow = Flow(known=check.known, functions=check.functions, table=table)
+    flow = Flow(cell=index, known=check.known, functions=check.functions, table=table)
     flow.run(code.tree)
     if PARAMETERS_TAG in _tags(cell):
         check.known |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_annotated()}
@@ -107,8 +108,7 @@ def _check_cell(check: _Check, index: int, cell: dict[str, Any], code: CellCode)
         for name, line in flow.missing:
             if not HISTORY.fullmatch(name):
                 _report(check, name, index, cell, line)
-    for name, function in flow.passed_on.items():
-        check.passed_on.setdefault(name, (index, cell, function))
+    check.passed_on += flow.passed_on.values()
     return not flow.is_opaque
 
 
@@ -118,12 +118,12 @@ def _report(check: _Check, name: str, index: int, cell: dict[str, Any], line: in
         check.found.append(UndefinedName(name=name, cell_index=index, cell_id=cell_id, line=line))
 
 
-def _check_passed_on(check: _Check) -> None:
+def _check_passed_on(check: _Check, cells: dict[int, dict[str, Any]]) -> None:
     """Check functions that were handed to others against all cells: whoever calls them may do so at the end."""
-    for index, cell, function in check.passed_on.values():
+    for function in check.passed_on:
         for name, line in function.uses.items():
             if name not in check.known and not HISTORY.fullmatch(name):
-                _report(check, name, index, cell, line)
+                _report(check, name, function.cell, cells[function.cell], line)
 
 
 def _named_by(magics: tuple[Magic, ...]) -> set[str]:
