@@ -60,6 +60,8 @@ def _present(given: Namespace, value: Any) -> int:
         return _follow(value, as_json=given.json)
     if isinstance(value, FollowingPipeline):
         return _follow_pipeline(value, as_json=given.json)
+    for note in getattr(value, "notes", ()):
+        print(f"note: {note}", file=sys.stderr)  # noqa: T201  # the shell's way to be told
     _print(as_json(value) if given.json else as_text(value))
     return int(getattr(value, "exit_code", 0))
 
@@ -76,12 +78,22 @@ def _follow(following: Any, *, as_json: bool) -> int:
     run = following.run
     if following.wait:
         run = progress.follow(following.client, run, said if as_json else Console())
+    if following.verify:
+        return _verdict(following, as_json=as_json)
     if as_json:
         _print(display.as_json(run))
     elif not following.wait:
         page = following.client.session.page_of(following.client.project, run.run_id)
         _print(f"{run.run_id}  {run.state}  {page}")
     return int(following.wait and run.state is not RunState.SUCCEEDED)
+
+
+def _verdict(following: Any, *, as_json: bool) -> int:
+    from animus import comparing, display, verdicts  # noqa: PLC0415  # loaded only where it is used
+
+    verdict = verdicts.verdict_on(following.client, following.run)
+    _print(display.as_json(verdict) if as_json else display.as_text(verdict))
+    return int(not comparing.agrees(verdict))
 
 
 def _follow_pipeline(following: Any, *, as_json: bool) -> int:

@@ -9,25 +9,27 @@ terminal. What a table shows is one entry in ``COLUMNS``.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from animus import narrative, pipeline_tables
+from animus import checking, comparing, narrative, pipeline_tables
 from animus.pipeline_files import PipelineCheck, PipelineFault
 from animus.pipeline_pictures import progress_of
 from animus.pipeline_tables import PipelineStory
 from animus.story import plain
-from animus.verbs import Done, Following, FollowingPipeline
+from animus.verbs import Done, Following, FollowingPipeline, Judged
 from animus.verbs.runs import NotebookContext
-from animus_contracts.artifacts import Artifact, Metric
+from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.audit import AuditEvent, AuditRecord
+from animus_contracts.comparisons import Comparison
 from animus_contracts.datasets import Dataset, DatasetVersion
 from animus_contracts.environments import Environment, EnvironmentLock
 from animus_contracts.explanations import Explanation
 from animus_contracts.pipeline_runs import PipelineRun
+from animus_contracts.preflights import Preflight
 from animus_contracts.projects import Identity, Project, RoleBinding
 from animus_contracts.runs import Run
 
@@ -116,6 +118,16 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
         "bytes": lambda it: it.size_bytes,
         "digest": lambda it: it.digest,
     },
+    MadeArtifact: {
+        "artifact": lambda it: it.artifact.name,
+        "kind": lambda it: it.artifact.kind,
+        "run": lambda it: it.run.run_id,
+        "state": lambda it: it.run.state,
+        "notebook": lambda it: it.run.code.path,
+        "commit": lambda it: it.run.code.commit[:12],
+        "created": lambda it: it.artifact.created_at,
+        "by": lambda it: it.run.created_by,
+    },
     AuditEvent: {
         "event": lambda it: it.sequence,
         "when": lambda it: _record(it).occurred_at,
@@ -143,6 +155,13 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
 }
 
 
+TOLD: Mapping[type, Callable[[Any], Iterator[narrative.Section]]] = {
+    Comparison: comparing.sections,
+    Preflight: checking.sections,
+}
+"""What is told in sections rather than in a table."""
+
+
 class Shown:
     """An answer with its looks; ``value`` is the answer itself."""
 
@@ -158,15 +177,21 @@ class Shown:
 
 def as_json(value: Any) -> str:
     """Return an answer as one JSON document."""
-    return msgspec.json.encode(value.run if isinstance(value, Following | FollowingPipeline) else value).decode()
+    if isinstance(value, Following | FollowingPipeline):
+        value = value.run
+    return msgspec.json.encode(value.value if isinstance(value, Judged) else value).decode()
 
 
 def as_text(value: Any) -> str:
     """Return an answer as plain text."""
     if isinstance(value, Done):
         return plain(value.message)
+    if isinstance(value, Judged):
+        return as_text(value.value)
     if isinstance(value, Explanation):
         return narrative.as_text(value)
+    if type(value) in TOLD:
+        return narrative.sections_as_text(TOLD[type(value)](value))
     if isinstance(value, PipelineStory):
         return pipeline_tables.as_text(value)
     if isinstance(value, PipelineCheck):
@@ -182,8 +207,12 @@ def as_html(value: Any) -> str:
     """Return an answer as HTML."""
     if isinstance(value, Done):
         return f"<p>{html.escape(value.message)}</p>"
+    if isinstance(value, Judged):
+        return _notes(value) + as_html(value.value)
     if isinstance(value, Explanation):
         return narrative.as_html(value)
+    if type(value) in TOLD:
+        return narrative.sections_as_html(TOLD[type(value)](value))
     if isinstance(value, PipelineStory):
         return pipeline_tables.as_html(value)
     if isinstance(value, PipelineCheck):
@@ -193,6 +222,10 @@ def as_html(value: Any) -> str:
     rows = [f"<tr><th>{name}</th><td>{html.escape(shown(column(value)))}</td></tr>"
             for name, column in COLUMNS[type(value)].items()]  # fmt: skip
     return f"<table>{''.join(rows)}</table>"
+
+
+def _notes(value: Judged) -> str:
+    return "".join(f"<p><i>{html.escape(plain(note))}</i></p>" for note in value.notes)
 
 
 def _sound(check: PipelineCheck) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from animus.errors import UsageError
 from animus.verbs import account, audit, datasets, environments, projects, runs
 from animus.verbs import pipelines as flows
+from animus.verbs import repeats as again
 from animus.verbs.account import existing_file
 from animus_contracts.pipeline_runs import PipelineState
 from animus_contracts.projects import Role, SubjectType
@@ -74,6 +75,7 @@ def grammar() -> ArgumentParser:
     _environments(verbs)
     _submission(verbs)
     _runs(verbs)
+    _repeats(verbs)
     _pipelines(verbs)
     _audit(verbs)
     return parser
@@ -163,6 +165,7 @@ def _submission(verbs: Any) -> None:
     run.add_argument("--cpus", type=float)
     for name in ("--memory-mib", "--gpus", "--wall-seconds", "--file-mib", "--processes"):
         run.add_argument(name, type=int)
+    run.add_argument("--dry-run", action="store_true", help="check it, and submit nothing")
     context = _verb(verbs, "context", runs.context)
     context.add_argument("notebook", nargs="?", type=Path)
 
@@ -186,6 +189,20 @@ def _runs(verbs: Any) -> None:
     get.add_argument("name")
     get.add_argument("--to", type=Path, help="file or folder")
     get.add_argument("--force", action="store_true", help="overwrite")
+
+
+def _repeats(verbs: Any) -> None:
+    rerun, replay, compare = (_verb(verbs, verb.__name__, verb) for verb in (again.rerun, again.replay, again.compare))
+    for parser in (rerun, replay):
+        parser.add_argument("run")
+        parser.add_argument("--watch", action="store_true", help="wait for the end")
+    replay.add_argument("--verify", action="store_true", help="wait for the verdict, and fail when it is not the same")
+    compare.add_argument("left", metavar="RUN")
+    compare.add_argument("right", metavar="RUN")
+    for parser in (replay, compare):
+        for name in ("--relative", "--absolute"):
+            parser.add_argument(name, type=float, metavar="X", help=f"{name[2:]} tolerance for numbers")
+    _verb(verbs, "whence", again.whence).add_argument("file", help="a file, or a digest")
 
 
 def _pipelines(verbs: Any) -> None:

@@ -10,9 +10,11 @@ from argparse import Namespace
 from contextlib import ExitStack
 from typing import Any
 
-from animus import grammar, verbs
-from animus.display import Shown, as_json
+from animus import comparing, grammar, verbs
+from animus.display import Shown, as_json, as_text
 from animus.errors import AnimusError, RunFailedError, UsageError
+from animus.verdicts import verdict_on
+from animus_contracts.comparisons import Comparison
 
 
 def register(shell: Any) -> None:
@@ -70,7 +72,7 @@ def _show(following: verbs.Following, stack: ExitStack) -> Any:
     display(view)  # type: ignore[no-untyped-call]  # IPython has no types here
     if following.wait:
         view.wait()
-        _judge(following, view.state)
+        _judge(following, view.state, view.verdict)
     return None
 
 
@@ -99,11 +101,21 @@ def _show_text(following: verbs.Following) -> Any:
     for note in following.notes:
         print(f"note: {note}")  # noqa: T201  # the cell's own output
     if following.wait:
-        _judge(following, follow(following.client, following.run, Console(file=sys.stdout)).state)
+        ended = follow(following.client, following.run, Console(file=sys.stdout))
+        verdict = verdict_on(following.client, ended) if following.verify else None
+        if verdict is not None:
+            print(as_text(verdict))  # noqa: T201  # the cell's own output
+        _judge(following, ended.state, verdict)
         return None
     return Shown(following.run)
 
 
-def _judge(following: verbs.Following, state: str) -> None:
+def _judge(following: verbs.Following, state: str, verdict: Comparison | None) -> None:
+    if following.verify:
+        if verdict is None or not comparing.agrees(verdict):
+            told = comparing.verdict_of(verdict) if verdict else "No verdict"
+            message = f"replay {following.run.run_id} did not give the same: {told}"
+            raise RunFailedError("replay_not_verified", message, remedy="%animus explain")
+        return
     if state != "succeeded":
         raise RunFailedError("run_not_succeeded", f"run {following.run.run_id} ended {state}", remedy="%animus explain")

@@ -8,12 +8,12 @@ Every sentence is taken from the record; nothing is concluded here.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
 
-from animus import lineage
+from animus import comparing, lineage
 from animus.story import plain
 from animus_contracts.artifacts import Metric
 from animus_contracts.audit import AuditRecord
@@ -35,22 +35,36 @@ def sections(story: Explanation) -> Iterator[Section]:
     if story.metrics:
         yield "Measured", list(_measures(story))
     yield "Made", [f"{made.name}  {made.kind}  {made.size_bytes} bytes  {made.digest}" for made in story.artifacts]
+    if story.repetitions:
+        yield "Repeated by", [_repetition(each) for each in story.repetitions]
+    if story.comparisons:
+        yield "Compared", [comparing.in_one_line(each) for each in story.comparisons]
 
 
 def as_text(story: Explanation) -> str:
     """Return the story as text."""
-    told = [*sections(story), ("Lineage", list(lineage.as_lines(story)))]
-    parts = (f"{title}\n" + "\n".join(f"  {plain(line)}" for line in lines or ["nothing"]) for title, lines in told)
-    return "\n\n".join(parts)
+    return sections_as_text([*sections(story), ("Lineage", list(lineage.as_lines(story)))])
 
 
 def as_html(story: Explanation) -> str:
     """Return the story as HTML; every line is escaped."""
+    return f"<div class='animus-story'>{lineage.as_svg(story)}{sections_as_html(sections(story))}</div>"
+
+
+def sections_as_text(told: Iterable[Section]) -> str:
+    """Return sections as text, without what a terminal would act on."""
     parts = (
-        f"<h4>{title}</h4><pre>{html.escape(plain(chr(10).join(lines or ['nothing'])))}</pre>"
-        for title, lines in sections(story)
+        f"{plain(title)}\n" + "\n".join(f"  {plain(line)}" for line in lines or ["nothing"]) for title, lines in told
     )
-    return f"<div class='animus-story'>{lineage.as_svg(story)}{''.join(parts)}</div>"
+    return "\n\n".join(parts)
+
+
+def sections_as_html(told: Iterable[Section]) -> str:
+    """Return sections as HTML; every title and line is escaped."""
+    return "".join(
+        f"<h4>{html.escape(plain(title))}</h4><pre>{html.escape(plain(chr(10).join(lines or ['nothing'])))}</pre>"
+        for title, lines in told
+    )
 
 
 def _outcome(run: Run) -> Iterator[str]:
@@ -65,8 +79,15 @@ def _outcome(run: Run) -> Iterator[str]:
         yield from filter(None, (failure.exception, failure.remedy and f"remedy: {failure.remedy}"))
 
 
+def _repetition(run: Run) -> str:
+    relation = f"{run.origin.relation} {run.origin.number}" if run.origin else ""
+    return f"{run.run_id}  {relation}  {run.state}  by {run.created_by} at {_when(run.created_at)}"
+
+
 def _origin(story: Explanation) -> Iterator[str]:
     run = story.run
+    if run.origin:
+        yield f"{run.origin.relation} {run.origin.number} of {run.origin.run_id}"
     yield f"notebook {run.code.path} at {run.code.commit}"
     yield f"of {run.code.repository}"
     for bound in run.datasets:

@@ -8,8 +8,10 @@ import html
 from collections.abc import Sequence
 from datetime import datetime
 
+from animus import comparing, narrative
 from animus.story import Cell, Series, Story, plain
 from animus_contracts.artifacts import Artifact
+from animus_contracts.comparisons import Comparison, Match
 from animus_contracts.runs import RunState
 
 COLOURS: dict[RunState, str] = {
@@ -22,6 +24,12 @@ COLOURS: dict[RunState, str] = {
 }
 LINK = "color:var(--jp-content-link-color,#1565c0);text-decoration:underline"
 WAITING = "#616161"
+VERDICTS: dict[Match, str] = {
+    Match.IDENTICAL: "#2e7d32",
+    Match.EQUIVALENT: "#558b2f",
+    Match.DIFFERENT: "#c62828",
+    Match.INCOMPARABLE: "#ef6c00",
+}
 SHOWN_LINES = 12
 BARS = "▁▂▃▄▅▆▇█"
 SPARKS = 40
@@ -110,6 +118,16 @@ def ending(story: Story, artifacts: Sequence[Artifact]) -> str:
             f"<table class='animus-artifacts'><tr><th>artifact</th><th></th><th></th><th></th></tr>{rows}</table>"
         )
     return "".join(parts)
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return the verdict on a replay, and what there is to say of it."""
+    colour = VERDICTS.get(comparison.outputs.verdict, WAITING) if comparison.outputs else WAITING
+    told = narrative.sections_as_html(list(comparing.sections(comparison))[1:])
+    return (
+        f"<div class='animus-verdict' style='border-left:4px solid {colour};padding:4px 10px'>"
+        f"<b>{_safe(comparing.verdict_of(comparison))}</b><details><summary>comparison</summary>{told}</details></div>"
+    )
 
 
 def sparkline(series: Series) -> str:

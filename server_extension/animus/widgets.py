@@ -20,9 +20,11 @@ import ipywidgets  # type: ignore[import-untyped]  # it has no types
 
 from animus import painting
 from animus.client import Client
-from animus.errors import AnimusError
+from animus.errors import AnimusError, RefusedError
 from animus.story import Story
+from animus.verdicts import is_replay, verdict_on
 from animus_contracts.artifacts import Artifact
+from animus_contracts.comparisons import Comparison
 from animus_contracts.runs import Run, RunState
 
 TICK_SECONDS = 1.0
@@ -52,12 +54,15 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._followed = threading.Event()
         self._over = threading.Event()
         self._artifacts: list[Artifact] = []
+        self.verdict: Comparison | None = None
         self._header = ipywidgets.HTML()
         self._bar = ipywidgets.IntProgress(min=0, max=1, layout={"width": "260px"})
         self._position = ipywidgets.HTML()
         self._cancel = ipywidgets.Button(description="Cancel", layout={"width": "80px"})
         self._cancel.on_click(self._stop)
-        self._parts = {name: ipywidgets.HTML() for name in ("notes", "cells", "metrics", "log", "ending", "trouble")}
+        self._parts = {
+            name: ipywidgets.HTML() for name in ("notes", "cells", "metrics", "log", "ending", "verdict", "trouble")
+        }
         self._parts["notes"].value = "<br>".join(f"<i>{escape(note)}</i>" for note in notes)
         bar = ipywidgets.HBox([self._bar, self._position, self._cancel])
         super().__init__([self._header, bar, *self._parts.values()])
@@ -98,12 +103,23 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             with self._lock:
                 self._story.settle(ended)
                 self._artifacts = made
+            if is_replay(ended):
+                self._await_verdict(ended)
         except AnimusError as error:
             self._say(f"animus: {error}")
         finally:
             self._release()
             self._followed.set()
             self._changed.set()
+
+    def _await_verdict(self, replay: Run) -> None:
+        self._parts["verdict"].value = "<i>comparing with the run that was replayed…</i>"
+        self._changed.set()
+        try:
+            self.verdict = verdict_on(self._client, replay)
+            self._parts["verdict"].value = painting.verdict(self.verdict)
+        except RefusedError:  # a replay that nobody wanted to be verified
+            self._parts["verdict"].value = ""
 
     def _repaint(self) -> None:
         while not self._followed.is_set():

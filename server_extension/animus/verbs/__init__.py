@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -54,12 +55,14 @@ class Following:
         run: The run.
         notes: What the user should know about what was submitted.
         wait: Whether the command lasts as long as the run.
+        verify: Whether it lasts until a replay's verdict, which then decides.
     """
 
     client: Client
     run: Run
     notes: Sequence[str] = ()
     wait: bool = False
+    verify: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,21 @@ class FollowingPipeline:
     run: PipelineRun
     notes: Sequence[str] = ()
     wait: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An answer that is also a yes or a no.
+
+    Attributes:
+        value: The answer.
+        exit_code: 0 for yes, 1 for no.
+        notes: What the user should know besides.
+    """
+
+    value: Any
+    exit_code: int
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
