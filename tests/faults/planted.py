@@ -65,19 +65,19 @@ BUGS = (
         "two writers move one run",
         "the expected version in the compare-and-set of a run",
         (Edit(STORED_RUNS, '        runs.c.version == bindparam("expected_version"),\n', ""),),
-        ("tests/ports/test_concurrency.py",),
+        ("tests/ports/test_concurrency.py::test_of_eight_threads_exactly_one_moves_the_run",),
     ),
     Bug(
         "a stale attempt is saved",
         "the expected epoch in the compare-and-set of an attempt",
         (Edit(STORED_EXECUTIONS, '        executions.c.epoch == bindparam("expected_epoch"),\n', ""),),
-        ("tests/ports/test_runs_and_attempts.py",),
+        ("tests/ports/test_runs_and_attempts.py::test_attempt_is_saved_by_its_epoch_until_it_ends",),
     ),
     Bug(
         "an older epoch is heard",
         "the check of the epoch that a callback names",
         (Edit(f"{CONTROL}/services/executions.py", "if epoch != execution.epoch:", "if epoch > execution.epoch:"),),
-        ("tests/unit/control/services/test_attempts.py",),
+        ("tests/unit/control/services/test_attempts.py::test_older_epoch_is_heard_no_more",),
     ),
     Bug(
         "a lost attempt goes on",
@@ -92,7 +92,7 @@ BUGS = (
         "an ended run is written again",
         "the condition that a stored run has not ended",
         (Edit(STORED_RUNS, "        NOT_ENDED,\n    )\n    .values({name", "    )\n    .values({name"),),
-        ("tests/ports/test_runs_and_attempts.py",),
+        ("tests/ports/test_runs_and_attempts.py::test_ended_run_refuses_every_change",),
     ),
     Bug(
         "a failed run succeeds later",
@@ -104,7 +104,7 @@ BUGS = (
         "a change without an audit event is committed",
         "the refusal of unaudited changes",
         (Edit(f"{CONTROL}/storage/session.py", "if unaudited and not self.audited:", "if False:"),),
-        ("tests/ports/test_units_of_work.py",),
+        ("tests/ports/test_units_of_work.py::test_change_without_audit_record_is_refused_and_rolled_back",),
     ),
     Bug(
         "a move of a run is not audited",
@@ -167,13 +167,13 @@ BUGS = (
         "commits are not synced to the disk",
         "`synchronous=FULL`",
         (Edit(f"{CONTROL}/storage/engine.py", '"synchronous=FULL"', '"synchronous=OFF"'),),
-        ("tests/ports/test_storage_failures.py",),
+        ("tests/ports/test_storage_failures.py::test_sqlite_is_durable_by_its_settings",),
     ),
     Bug(
         "a refused piece of work leaves its changes",
         "the savepoint's rollback",
         (Edit(WRITER, "        session.undo()\n", "        session.keep()\n"),),
-        ("tests/ports/test_units_of_work.py",),
+        ("tests/ports/test_units_of_work.py::test_piece_that_raises_takes_back_its_own_changes_and_no_others",),
     ),
     Bug(
         "two writers fork the audit log",
@@ -186,7 +186,7 @@ BUGS = (
                 "",
             ),
         ),
-        ("tests/ports/test_audit_tampering.py",),
+        ("tests/ports/test_audit_tampering.py::test_head_that_was_moved_under_a_writer_makes_the_commit_fail",),
     ),
     Bug(
         "an event follows any predecessor",
@@ -198,13 +198,16 @@ BUGS = (
         "nobody who waits is woken",
         "the wake-up after a commit",
         (Edit(WRITER, "        self._notify(channels)\n", ""),),
-        ("tests/ports/test_units_of_work.py", "tests/api/test_leases.py"),
+        (
+            "tests/ports/test_units_of_work.py::test_listener_is_woken_after_the_commit_until_it_stops",
+            "tests/api/test_leases.py::test_a_submission_wakes_the_waiting_executor",
+        ),
     ),
     Bug(
         "another process is not woken",
         "the announcement inside the transaction",
         (Edit(WRITER, "                self._announce(connection, channels)\n", ""),),
-        ("tests/ports/test_concurrency.py",),
+        ("tests/ports/test_concurrency.py::test_notification_reaches_another_process_of_the_same_postgresql",),
     ),
     Bug(
         "what another process wrote is not seen",
@@ -220,7 +223,7 @@ BUGS = (
         "one key has two effects",
         "the lookup of the stored answer",
         (Edit(f"{CONTROL}/api/idempotency.py", "    if key is None:\n", "    if True:\n"),),
-        (MACHINE, "tests/api/test_idempotency.py"),
+        (MACHINE, "tests/api/test_idempotency.py::test_twenty_racing_repeats_make_one_project"),
     ),
     Bug(
         "a dispatch token starts again and again",
@@ -233,19 +236,22 @@ BUGS = (
             ),
             Edit(f"{CONTROL}/services/executions.py", "    if execution.last_sequence > 0:\n", "    if False:\n"),
         ),
-        (CALLBACKS, "tests/unit/control/services/test_attempts.py"),
+        (
+            CALLBACKS,
+            "tests/unit/control/services/test_attempts.py::test_start_cannot_be_repeated_after_the_first_report",
+        ),
     ),
     Bug(
         "a run token outlives its attempt",
         "the revocation in the end's own transaction",
         (Edit(f"{CONTROL}/services/endings.py", "    uow.tokens.revoke(execution.execution_id)\n", ""),),
-        (MACHINE, "tests/api/test_credentials.py"),
+        (MACHINE, "tests/api/test_credentials.py::test_a_run_token_is_dead_once_the_run_has_ended"),
     ),
     Bug(
         "an expired token opens the door",
         "the comparison of a run token's time",
         (Edit(f"{CONTROL}/api/authentication.py", '"expired" if known.expires_at <= self._clock() else ""', '""'),),
-        ("tests/api/test_credentials.py",),
+        ("tests/api/test_credentials.py::test_a_run_token_is_dead_once_its_time_is_over",),
     ),
     Bug(
         "an expired lease is never noticed",
@@ -257,7 +263,10 @@ BUGS = (
                 'executions.c.lease_expires_at > bindparam("now")',
             ),
         ),
-        (CALLBACKS, "tests/unit/control/services/test_lost_and_canceled.py"),
+        (
+            CALLBACKS,
+            "tests/unit/control/services/test_lost_and_canceled.py::test_run_not_found_again_fails_and_its_executor_is_refused",
+        ),
     ),
     Bug(
         "a clock that is set is believed at once",
@@ -287,7 +296,7 @@ BUGS = (
         "an end that is repeated is refused",
         "the recognition of an end by its event",
         (Edit(f"{CONTROL}/services/endings.py", "    if repeated is not None:\n", "    if False:\n"),),
-        (CALLBACKS, "tests/unit/control/services/test_attempts.py"),
+        (CALLBACKS, "tests/unit/control/services/test_attempts.py::test_same_end_again_changes_nothing"),
     ),
     Bug(
         "a record is found from another project",
@@ -299,6 +308,6 @@ BUGS = (
                 "for name in fields]",
             ),
         ),
-        ("tests/ports/test_records.py",),
+        ("tests/ports/test_records.py::test_record_is_found_as_stored_and_in_its_project_alone",),
     ),
 )

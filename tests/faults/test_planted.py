@@ -29,7 +29,8 @@ def test_a_bug_can_be_planted_and_leaves_a_program(bug: Bug, tmp_path: Path) -> 
 def test_the_tests_that_catch_a_bug_exist(bug: Bug) -> None:
     assert bug.caught_by
     for test in bug.caught_by:
-        assert (ROOT / test.partition("::")[0]).is_file()
+        place, _, name = test.partition("::")
+        assert f"def {name or 'test_'}" in (ROOT / place).read_text(encoding="utf-8")
 
 
 def test_there_are_enough_bugs_and_none_is_there_twice() -> None:
