@@ -31,6 +31,9 @@ PROVENANCE = Provenance(
     extra={"seed": 7, "redactions": 0, "cpu_model": "A", "plan_digest": "x", "spec_hash": "y"},
 )
 BINDING = a_run().datasets[0]
+OTHER_CODE = msgspec.structs.replace(a_run().code, commit="f" * 40)
+FOUR_THREADS = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "4"}
+NETWORK = Limitation.NETWORK_NOT_ISOLATED
 
 
 def facts(run: dict[str, Any] | None = None, **provenance: Any) -> RunFacts:
@@ -66,7 +69,7 @@ def test_measurements_are_no_inputs() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"code": msgspec.structs.replace(a_run().code, commit="f" * 40)}, ("code.commit", f'"{a_run().code.commit}"', f'"{"f" * 40}"')),
+        ({"code": OTHER_CODE}, ("code.commit", f'"{a_run().code.commit}"', f'"{OTHER_CODE.commit}"')),
         ({"parameters": {"depth": 5, "rate": 1.0, "huge": 2**70}}, ("parameters.depth", "4", "5")),
         ({"parameters": {"depth": 4.0, "rate": 1.0, "huge": 2**70}}, ("parameters.depth", "4", "4.0")),
         ({"parameters": {"depth": True, "rate": 1.0, "huge": 2**70}}, ("parameters.depth", "4", "true")),
@@ -91,9 +94,9 @@ def test_a_difference_of_the_run_is_told(change: dict[str, Any], told: tuple[str
         ({"packages": {"numpy": "2.1.0"}}, ("environment.packages.pandas", '"2.2.0"', None)),
         ({"python": "3.12.1"}, ("provenance.python", '"3.11.7"', '"3.12.1"')),
         ({"platform": "Linux-aarch64"}, ("provenance.platform", '"Linux-x86_64"', '"Linux-aarch64"')),
-        ({"environment": {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "4"}}, ("provenance.variables.OMP_NUM_THREADS", '"1"', '"4"')),
+        ({"environment": FOUR_THREADS}, ("provenance.variables.OMP_NUM_THREADS", '"1"', '"4"')),
         ({"notebook_digest": digest("n2")}, ("code.notebook", f'"{digest("notebook")}"', f'"{digest("n2")}"')),
-        ({"limitations": [Limitation.NETWORK_NOT_ISOLATED]}, ("provenance.limitations", "[]", '["network_not_isolated"]')),
+        ({"limitations": [NETWORK]}, ("provenance.limitations", "[]", '["network_not_isolated"]')),
         ({"extra": PROVENANCE.extra | {"cpu_model": "B"}}, ("provenance.cpu_model", '"A"', '"B"')),
     ],
 )  # fmt: skip
