@@ -8,15 +8,17 @@ their parents are, which keeps most edges from crossing. A state is told by a wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from animus.story import plain
 from animus_contracts.pipeline_plans import PipelinePlan
 from animus_contracts.pipeline_runs import GraphEdge, GraphNode, NodeState, PipelineGraph, PipelineState, edges_of
 
-WIDTH, HEIGHT = 184, 52
+WIDTH, HEIGHT, LANE = 184, 52, 12
 GAP_X, GAP_Y, MARGIN = 64, 18, 16
+MOST_LANES = 2000
 LONGEST = 24
 """How many characters of a name fit a box."""
 
@@ -37,13 +39,24 @@ LOOKS: Mapping[NodeState, tuple[str, str, str]] = {
 """Sign, colour of line and text, and background of each state."""
 
 Point = tuple[int, int]
+Lane = tuple[str, str, int]
+"""Parent, child, and the layer in which their edge passes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The upper left corner of each node, and where each edge enters the layers it leaps over."""
+
+    places: Mapping[str, Point]
+    bends: Mapping[tuple[str, str], Sequence[Point]]
 
 
 def svg(graph: PipelineGraph) -> str:
     """Return a pipeline as an SVG document with a title and a description."""
-    places = layout(graph)
-    width = max(x for x, _ in places.values()) + WIDTH + MARGIN
-    height = max(y for _, y in places.values()) + HEIGHT + MARGIN
+    drawn = layout(graph)
+    corners = [*drawn.places.values(), *((x, y - HEIGHT // 2) for bends in drawn.bends.values() for x, y in bends)]
+    width = max(x for x, _ in corners) + WIDTH + MARGIN
+    height = max(y for _, y in corners) + HEIGHT + MARGIN
     told = f"{len(graph.nodes)} nodes: " + ", ".join(f"{node.name} {_words(node)}" for node in graph.nodes)
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
@@ -52,8 +65,8 @@ def svg(graph: PipelineGraph) -> str:
         f'<desc id="d">{_safe(told)}</desc>',
         ARROW,
     ]
-    parts += [_edge(edge, places) for edge in graph.edges]
-    parts += [_node(node, places[node.name]) for node in graph.nodes]
+    parts += [_edge(edge, drawn) for edge in graph.edges]
+    parts += [_node(node, drawn.places[node.name]) for node in graph.nodes]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -74,28 +87,74 @@ def mermaid(graph: PipelineGraph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def layout(graph: PipelineGraph) -> dict[str, Point]:
-    """Return where the upper left corner of each node is."""
-    parents: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
-    for edge in graph.edges:
-        parents[edge.child].append(edge.parent)
-    layers: list[list[str]] = []
+def layout(graph: PipelineGraph) -> Layout:
+    """Return where everything is.
+
+    An edge that leaps over layers gets a lane of its own in each of them, so that it runs behind no node; a graph with
+    more such lanes than :data:`MOST_LANES` goes without.
+    """
+    parents = _parents(graph)
     layer_of: dict[str, int] = {}
     for node in graph.nodes:  # parents come first
-        layer = 1 + max((layer_of[parent] for parent in parents[node.name]), default=-1)
-        layer_of[node.name] = layer
-        layers += [[] for _ in range(layer + 1 - len(layers))]
-        layers[layer].append(node.name)
-    rank: dict[str, float] = {}
-    for names in layers:
-        names.sort(key=lambda name: (_mean(rank[parent] for parent in parents[name]), name))
-        rank |= {name: index - (len(names) - 1) / 2 for index, name in enumerate(names)}
-    tallest = max(map(len, layers))
-    middle = MARGIN + (tallest - 1) * (HEIGHT + GAP_Y) / 2
-    return {
-        name: (MARGIN + layer_of[name] * (WIDTH + GAP_X), round(middle + rank[name] * (HEIGHT + GAP_Y)))
-        for name in parents
-    }
+        layer_of[node.name] = 1 + max((layer_of[parent] for parent in parents[node.name]), default=-1)
+    layers: list[list[str | Lane]] = [[] for _ in range(1 + max(layer_of.values()))]
+    for name, layer in layer_of.items():
+        layers[layer].append(name)
+    lanes = [
+        (edge.parent, edge.child, layer)
+        for edge in graph.edges
+        for layer in range(layer_of[edge.parent] + 1, layer_of[edge.child])
+    ]
+    for lane in lanes if len(lanes) <= MOST_LANES else ():
+        layers[lane[2]].append(lane)
+    middles: dict[str | Lane, float] = {}
+    for slots in layers:
+        slots.sort(key=lambda slot: (_mean(middles[one] for one in _before(slot, parents, middles)), str(slot)))
+        middles |= _stacked(slots)
+    top = min(middle - _height(slot) / 2 for slot, middle in middles.items())
+    places = {name: _corner(layer, middles[name] - top) for name, layer in layer_of.items()}
+    bends: dict[tuple[str, str], list[Point]] = {}
+    for slot, middle in middles.items():
+        if not isinstance(slot, str):
+            x, y = _corner(slot[2], middle - top)
+            bends.setdefault(slot[:2], []).append((x, y + HEIGHT // 2))
+    return Layout(places=places, bends=bends)
+
+
+def _parents(graph: PipelineGraph) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
+    for edge in graph.edges:
+        found[edge.child].append(edge.parent)
+    return found
+
+
+def _before(
+    slot: str | Lane, parents: Mapping[str, Sequence[str]], middles: Mapping[str | Lane, float]
+) -> Iterator[str | Lane]:
+    """Yield what stands to the left of a slot and leads to it: nodes, or lanes of edges from further away."""
+    pairs = [(parent, slot, None) for parent in parents[slot]] if isinstance(slot, str) else [slot]
+    for parent, child, layer in pairs:
+        nearest = (lane for lane in middles if not isinstance(lane, str) and lane[:2] == (parent, child))
+        lane = (parent, child, layer - 1) if layer else max(nearest, key=lambda lane: lane[2], default=parent)
+        yield lane if lane in middles else parent
+
+
+def _stacked(slots: Sequence[str | Lane]) -> dict[str | Lane, float]:
+    """Return the middle of each slot of a layer, the layer's own middle being 0."""
+    y = -(sum(map(_height, slots)) + GAP_Y * (len(slots) - 1)) / 2
+    found = {}
+    for slot in slots:
+        found[slot] = y + _height(slot) / 2
+        y += _height(slot) + GAP_Y
+    return found
+
+
+def _height(slot: str | Lane) -> int:
+    return HEIGHT if isinstance(slot, str) else LANE
+
+
+def _corner(layer: int, middle: float) -> Point:
+    return MARGIN + layer * (WIDTH + GAP_X), MARGIN + round(middle) - HEIGHT // 2
 
 
 def graph_of(plan: PipelinePlan) -> PipelineGraph:
@@ -148,16 +207,19 @@ def _node(node: GraphNode, place: Point) -> str:
     )
 
 
-def _edge(edge: GraphEdge, places: Mapping[str, Point]) -> str:
-    (left, top), (right, below) = places[edge.parent], places[edge.child]
-    x1, y1, x2, y2 = left + WIDTH, top + HEIGHT // 2, right, below + HEIGHT // 2
-    half = max(GAP_X // 2, (x2 - x1) // 2)
+def _edge(edge: GraphEdge, drawn: Layout) -> str:
+    (left, top), (right, below) = drawn.places[edge.parent], drawn.places[edge.child]
+    x, y = left + WIDTH, top + HEIGHT // 2
+    path = f"M{x} {y}"
+    for to_x, to_y in [*drawn.bends.get((edge.parent, edge.child), []), (right, below + HEIGHT // 2)]:
+        half = max(GAP_X // 2, (to_x - x) // 2)
+        path += f"C{x + half} {y} {to_x - half} {to_y} {to_x} {to_y}"
+        x, y = to_x + WIDTH, to_y
+        path += f"H{x}" if to_x != right else ""
     carried = f"<title>{_safe(', '.join(edge.artifacts))}</title>" if edge.artifacts else ""
     dashed = "" if edge.artifacts else ' stroke-dasharray="3 3"'
-    return (
-        f'<path d="M{x1} {y1}C{x1 + half} {y1} {x2 - half} {y2} {x2} {y2}" fill="none" stroke="#757575" '
-        f'stroke-width="1.3"{dashed} marker-end="url(#arrow)">{carried}</path>'
-    )
+    look = f'fill="none" stroke="#757575" stroke-width="1.3"{dashed} marker-end="url(#arrow)"'
+    return f'<path class="edge" d="{path}" {look}>{carried}</path>'
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -341,9 +341,7 @@ def test_a_role_that_comes_from_a_group_alone_submits_no_pipeline(desk: Desk) ->
     desk.lock()
     binding = PutRoleBinding(subject_type=SubjectType.GROUP, subject="lab", role=Role.EDITOR)
     desk.do(ADA, "role_bindings.put", binding, project="demo")
-    gil = Principal(
-        name="gil", kind=PrincipalKind.USER, groups=frozenset({"lab"}), ceiling={EVERY_PROJECT: Role.ADMIN}
-    )
+    gil = Principal(name="gil", kind=PrincipalKind.USER, groups=frozenset({"lab"}), ceiling={EVERY_PROJECT: Role.ADMIN})
     with pytest.raises(ConflictError) as refused:
         desk.do(gil, "pipelines.submit", submission(FORK), project="demo")
     assert refused.value.code == "no_personal_role"
@@ -380,22 +378,30 @@ def test_parameters_of_the_pipeline_reach_the_nodes_with_their_type(desk: Desk) 
     assert default.plan_hash != other.plan_hash
 
 
+def only(**node: Any) -> dict[str, Any]:
+    return {"a": {"notebook": "a.ipynb", **node}}
+
+
 @pytest.mark.parametrize(
     ("changes", "nodes", "code", "place"),
     [
-        ({}, {"a": {"notebook": "a.ipynb", "after": ["a"]}}, "invalid_pipeline", "$.nodes.a.after[0]"),
-        ({}, {"a": {"notebook": "a.ipynb", "environment": "gone"}}, "invalid_pipeline", "$.nodes.a.environment"),
-        ({}, {"a": {"notebook": "a.ipynb", "datasets": {"w": "gone@1"}}}, "invalid_pipeline", "$.nodes.a.datasets.w"),
-        ({}, {"a": {"notebook": "a.ipynb", "resources": {"cpus": 99}}}, "invalid_pipeline", "$.nodes.a.resources.cpus"),
-        ({}, {"a": {"notebook": "a.ipynb", "parameters": {"width": 1}}}, "parameter_invalid", "$.nodes.a.parameters.width"),
-        ({}, {"a": {"notebook": "a.ipynb", "sweep": {"grid": {"depth": [1, "x"]}}}}, "parameter_invalid", "$.nodes.a.sweep[1].parameters.depth"),
-        ({}, {"a": {"notebook": "a.ipynb", "parameters": {"api_token": "x"}}}, "secret_in_parameters", "$.nodes.a.parameters.api_token"),
-        ({"schemas": {}}, {"a": {"notebook": "a.ipynb"}}, "invalid_pipeline", "$.schemas"),
-        ({"priority": 101}, {"a": {"notebook": "a.ipynb"}}, "invalid_pipeline", "$.priority"),
-        ({"file_digest": "md5:1"}, {"a": {"notebook": "a.ipynb"}}, "invalid_code_ref", "$.file_digest"),
+        ({}, only(after=["a"]), "invalid_pipeline", "$.nodes.a.after[0]"),
+        ({}, only(environment="gone"), "invalid_pipeline", "$.nodes.a.environment"),
+        ({}, only(datasets={"w": "gone@1"}), "invalid_pipeline", "$.nodes.a.datasets.w"),
+        ({}, only(resources={"cpus": 99}), "invalid_pipeline", "$.nodes.a.resources.cpus"),
+        ({}, only(parameters={"width": 1}), "parameter_invalid", "$.nodes.a.parameters.width"),
+        ({}, only(sweep={"grid": {"depth": [1, "x"]}}), "parameter_invalid", "$.nodes.a.sweep[1].parameters.depth"),
+        ({}, only(parameters={"api_token": "x"}), "secret_in_parameters", "$.nodes.a.parameters.api_token"),
+        ({"schemas": {}}, only(), "invalid_pipeline", "$.schemas"),
+        ({"priority": 101}, only(), "invalid_pipeline", "$.priority"),
+        ({"labels": {"": "x"}}, only(), "invalid_pipeline", "$.labels"),
+        ({"parameters": {"depth": 1}}, only(), "invalid_pipeline", "$.parameters.depth"),
+        ({"file_digest": "md5:1"}, only(), "invalid_code_ref", "$.file_digest"),
         ({"code": msgspec.structs.replace(CODE, path="../p.yaml")}, FORK, "invalid_code_ref", "$.code.path"),
         ({"code": msgspec.structs.replace(CODE, path="p.ipynb")}, FORK, "invalid_code_ref", "$.code.path"),
         ({"code": msgspec.structs.replace(CODE, commit="main")}, FORK, "invalid_code_ref", "$.code.commit"),
+        ({"code": msgspec.structs.replace(CODE, path="d/" * 254 + "p.yaml")}, only(notebook="n" * 99 + ".ipynb"),
+         "invalid_pipeline", "$.pipeline.nodes.a.notebook"),
     ],
 )  # fmt: skip
 def test_a_submission_with_a_fault_is_refused_with_its_place_and_makes_nothing(
@@ -493,5 +499,6 @@ def test_a_run_that_is_retried_by_itself_is_followed_and_does_not_fail_its_node(
     assert row.run_id not in {None, lost}
     assert of(desk, RunId(row.run_id or "")).origin is not None
     desk.later(timedelta(hours=1).total_seconds())
+    desk.reconcile()
     finish(desk)
     assert states(desk, run) == {"a": "succeeded", "b": "running"}
