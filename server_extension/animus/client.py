@@ -12,15 +12,20 @@ from types import TracebackType
 from typing import Self
 
 from animus import session as sessions
+from animus.api.approvals import Approvals
 from animus.api.audit import Audit, Lineage
 from animus.api.comparisons import Comparisons
 from animus.api.datasets import Datasets
 from animus.api.environments import Environments
+from animus.api.executors import Executors
 from animus.api.inspections import Inspections
 from animus.api.pipelines import Pipelines
+from animus.api.policies import Policies
 from animus.api.preflights import Preflights
 from animus.api.projects import Members, Projects
+from animus.api.quotas import Quotas
 from animus.api.runs import Artifacts, Metrics, Runs
+from animus.api.schedules import Schedules
 from animus.pending import key_for
 from animus.pipeline_submission import PipelineWish, prepare_pipeline
 from animus.session import Session
@@ -50,11 +55,16 @@ class Client:
         self.members = Members(self.transport, self.project)
         self.datasets = Datasets(self.transport, self.project)
         self.environments = Environments(self.transport, self.project)
+        self.quotas = Quotas(self.transport, self.project)
+        self.executors = Executors(self.transport)
         self.runs = Runs(self.transport, self.project)
         self.comparisons = Comparisons(self.transport, self.project)
         self.inspections = Inspections(self.transport, self.project)
         self.preflights = Preflights(self.transport, self.project)
         self.pipelines = Pipelines(self.transport, self.project)
+        self.policies = Policies(self.transport, self.project)
+        self.approvals = Approvals(self.transport, self.project)
+        self.schedules = Schedules(self.transport, self.project)
         self.metrics = Metrics(self.transport, self.project)
         self.artifacts = Artifacts(self.transport, self.project)
         self.lineage = Lineage(self.transport, self.project)

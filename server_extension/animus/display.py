@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-from animus import checking, comparing, narrative, pipeline_tables
+from animus import checking, comparing, narrative, pipeline_tables, queue_tables, rule_tables
 from animus.pipeline_files import PipelineCheck, PipelineFault
 from animus.pipeline_pictures import progress_of
 from animus.pipeline_tables import PipelineStory
 from animus.story import plain
 from animus.verbs import Done, Following, FollowingPipeline, Judged
 from animus.verbs.runs import NotebookContext
+from animus.waiting import ListedRun, StoppedRun, in_one_line
 from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.comparisons import Comparison
@@ -40,7 +41,24 @@ def _record(event: AuditEvent) -> AuditRecord:
     return msgspec.json.decode(event.record, type=AuditRecord)
 
 
+def _waits(run: ListedRun) -> str:
+    return "" if run.waiting is msgspec.UNSET else in_one_line(run.waiting)
+
+
+RUN: dict[str, Column] = {
+    "run": lambda it: it.run_id,
+    "state": lambda it: it.state,
+    "notebook": lambda it: it.code.path,
+    "commit": lambda it: it.code.commit[:12],
+    "class": lambda it: it.run_class,
+    "cells": lambda it: f"{it.progress.cells_done}/{it.progress.cells_total}" if it.progress.cells_total else "",
+    "created": lambda it: it.created_at,
+    "by": lambda it: it.created_by,
+    "failure": lambda it: it.failure.summary if it.failure else "",
+}
 COLUMNS: Mapping[type, Mapping[str, Column]] = {
+    **queue_tables.COLUMNS,
+    **rule_tables.COLUMNS,
     Project: {
         "project": lambda it: it.name,
         "state": lambda it: it.state,
@@ -83,17 +101,9 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
         "hash": lambda it: it.env_hash,
         "created": lambda it: it.created_at,
     },
-    Run: {
-        "run": lambda it: it.run_id,
-        "state": lambda it: it.state,
-        "notebook": lambda it: it.code.path,
-        "commit": lambda it: it.code.commit[:12],
-        "class": lambda it: it.run_class,
-        "cells": lambda it: f"{it.progress.cells_done}/{it.progress.cells_total}" if it.progress.cells_total else "",
-        "created": lambda it: it.created_at,
-        "by": lambda it: it.created_by,
-        "failure": lambda it: it.failure.summary if it.failure else "",
-    },
+    Run: RUN,
+    ListedRun: RUN | {"waits": lambda it: _waits(it)},
+    StoppedRun: {"stopped": lambda it: it.told} | RUN,
     PipelineRun: {
         "pipeline run": lambda it: it.pipeline_run_id,
         "pipeline": lambda it: it.name,
@@ -156,6 +166,7 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
 
 
 TOLD: Mapping[type, Callable[[Any], Iterator[narrative.Section]]] = {
+    **rule_tables.TOLD,
     Comparison: comparing.sections,
     Preflight: checking.sections,
 }

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from animus import queue_grammar, rule_grammar
 from animus.errors import UsageError
 from animus.verbs import account, audit, datasets, environments, projects, runs
 from animus.verbs import pipelines as flows
@@ -77,6 +78,8 @@ def grammar() -> ArgumentParser:
     _runs(verbs)
     _repeats(verbs)
     _pipelines(verbs)
+    queue_grammar.declare(verbs, _verb, _noun)
+    rule_grammar.declare(verbs, _verb, _noun)
     _audit(verbs)
     return parser
 
@@ -165,6 +168,7 @@ def _submission(verbs: Any) -> None:
     run.add_argument("--cpus", type=float)
     for name in ("--memory-mib", "--gpus", "--wall-seconds", "--file-mib", "--processes"):
         run.add_argument(name, type=int)
+    queue_grammar.declare_submission(run)
     run.add_argument("--dry-run", action="store_true", help="check it, and submit nothing")
     context = _verb(verbs, "context", runs.context)
     context.add_argument("notebook", nargs="?", type=Path)

@@ -75,7 +75,7 @@ def _outcome(run: Run) -> Iterator[str]:
     if run.limitations:
         yield f"limitations: {', '.join(run.limitations)}"
     if failure := run.failure:
-        yield f"failed ({failure.reason}): {failure.summary}"
+        yield f"{run.state} ({failure.reason}): {failure.summary}"
         yield from filter(None, (failure.exception, failure.remedy and f"remedy: {failure.remedy}"))
 
 
@@ -103,6 +103,9 @@ def _rules(story: Explanation) -> Iterator[str]:
     decision = story.decision
     yield f"{decision.effect}: {decision.reason}"
     yield f"decided by {', '.join(decision.deciding) or 'default deny'} at {_when(decision.decided_at)}"
+    if approval := story.approval:
+        who = f" by {approval.decided_by} at {_when(approval.decided_at)}" if approval.decided_at else ""
+        yield f"approval {approval.state}{who}" + (f": {approval.comment}" if approval.comment else "")
     rules = ", ".join(f"{rule.name} v{rule.version}" for rule in story.snapshot.policies)
     yield f"in force: {rules}  {story.snapshot.digest}"
 

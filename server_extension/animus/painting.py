@@ -50,7 +50,7 @@ def header(story: Story, page: str, now: datetime) -> str:
 def position(story: Story, now: datetime) -> str:
     """Return where the run is: ``cell 3 of 8``, with the running cell's time."""
     if not story.cells_total:
-        return ""
+        return "" if story.has_ended else _safe(story.approval)
     current = _running(story)
     if current is None or story.has_ended:
         return f"{story.cells_done} of {story.cells_total} cells"

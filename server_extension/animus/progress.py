@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from animus.client import Client
-from animus.story import Story, plain
+from animus.story import Story, approval_told, plain
 from animus_contracts.executions import RunEvent
 from animus_contracts.runs import Run, RunState
 
@@ -67,5 +67,7 @@ def conclude(story: Story, console: Console) -> None:
 def _write(console: Console, event: RunEvent) -> None:
     if event.type == "stream.written":
         console.print(Text(plain(event.data["text"]).rstrip("\n")))
+    elif event.type == "approval.changed":
+        console.print(Text(plain(approval_told(event.data))))
     elif event.type == "metric.logged":
         console.print(Text(f"{event.data['name']}[{event.data['step']}] = {event.data['value']:.6g}", style="cyan"))

@@ -30,6 +30,14 @@ def plain(text: str) -> str:
     return CONTROL.sub("", text)
 
 
+def approval_told(data: dict[str, Any]) -> str:
+    """Say in one line what an approval waits for, or what became of it."""
+    if data["state"] == "pending":
+        return f"waits until {data['expires_at'][:16]} UTC for another person's approval: {data['reason']}"
+    said = f": {data['comment']}" if data["comment"] else ""
+    return f"approval {data['state']} by {data['by']}{said}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Cell:
     """One code cell: ``index`` counts from 0; ``seconds`` is None while it runs."""
@@ -67,6 +75,7 @@ class Story:
         self.cells: dict[int, Cell] = {}
         self.metrics: dict[str, Series] = {}
         self.artifacts: list[str] = []
+        self.approval = ""
         self.last_event = 0
         self._lines: deque[str] = deque([""], maxlen=LOG_LINES)
         self._done = run.progress.cells_done
@@ -118,6 +127,9 @@ class Story:
         if data.get("failure"):
             self.failure = msgspec.convert(data["failure"], Failure)
 
+    def _approval_changed(self, _at: datetime, data: dict[str, Any]) -> None:
+        self.approval = approval_told(data)
+
     def _notebook_started(self, at: datetime, data: dict[str, Any]) -> None:
         self.started_at = self.started_at or at
         self.cells_total = data["cells_total"]
@@ -145,6 +157,7 @@ class Story:
 
     _FOLDS = {  # noqa: RUF012  # a table, never changed
         "run.state": _state,
+        "approval.changed": _approval_changed,
         "notebook.started": _notebook_started,
         "cell.started": _cell_started,
         "cell.ended": _cell_ended,

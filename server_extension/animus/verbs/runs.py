@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from argparse import Namespace
 from itertools import islice
 from pathlib import Path
@@ -15,10 +16,15 @@ from animus.client import Client
 from animus.errors import RefusedError, UsageError
 from animus.submission import RESOURCES, Wish, code_schema, prepare
 from animus.verbs import Desk, Done, Following, Judged, Writing
+from animus.waiting import ListedRun, StoppedRun, listed, stopped
 from animus_contracts.artifacts import Artifact, Metric
 from animus_contracts.explanations import Explanation
 from animus_contracts.parameters import Parameter
-from animus_contracts.runs import Run, RunClass, RunState
+from animus_contracts.queues import WaitingReason
+from animus_contracts.runs import TERMINAL_STATES, Run, RunClass, RunState
+
+CANCEL_POLLS, CANCEL_PAUSE = 50, 0.2
+"""How often, and every how many seconds, a canceled run is looked at: an executor stops one within five seconds."""
 
 
 class NotebookContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +42,18 @@ class NotebookContext(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(desk: Desk, given: Namespace) -> Following | Judged:
     """Submit a notebook, or only check what would become of it."""
-    client = desk.client()
-    wish = Wish(
+    client, wish = desk.client(), wish_of(given)
+    if given.dry_run:
+        return _checked(client, wish)
+    submitted, notes = client.submit(wish)
+    if wish.executor_labels and (told := client.runs.waiting(submitted.run_id)).reason is WaitingReason.NO_EXECUTOR:
+        notes = [*notes, f"it waits: {told.detail}"]
+    return Following(client=client, run=submitted, notes=notes, wait=given.watch)
+
+
+def wish_of(given: Namespace) -> Wish:
+    """Return what the arguments of ``animus run`` wish for."""
+    return Wish(
         notebook=given.notebook or notebooks.current(),
         assignments=given.parameter,
         datasets=dict(_binding(text) for text in given.dataset),
@@ -50,11 +66,12 @@ def run(desk: Desk, given: Namespace) -> Following | Judged:
         commit=given.commit,
         push=given.push,
         snapshot=given.snapshot,
+        priority=given.priority,
+        queue_seconds=given.queue_time,
+        cell_seconds=given.cell_time,
+        retries=given.retries,
+        executor_labels=dict(pair(text) for text in given.needs),
     )
-    if given.dry_run:
-        return _checked(client, wish)
-    submitted, notes = client.submit(wish)
-    return Following(client=client, run=submitted, notes=notes, wait=given.watch)
 
 
 def _checked(client: Client, wish: Wish) -> Judged:
@@ -79,11 +96,12 @@ def context(_desk: Desk, given: Namespace) -> NotebookContext:
     )
 
 
-def show_all(desk: Desk, given: Namespace) -> list[Run]:
-    """List runs, newest first."""
+def show_all(desk: Desk, given: Namespace) -> list[ListedRun]:
+    """List runs, newest first; of one that has not started, why it waits."""
     state = RunState(given.state) if given.state else None
-    runs = desk.client().runs.list(state=state, created_by=given.by or None)
-    return list(islice(runs, given.limit))
+    runs = desk.client().runs
+    found = islice(runs.list(state=state, created_by=given.by or None), given.limit)
+    return [listed(run, runs.waiting) for run in found]
 
 
 def watch(desk: Desk, given: Namespace) -> Following:
@@ -123,9 +141,17 @@ def fetch(desk: Desk, given: Namespace) -> Done:
     return Done(message=f"{target}  {artifact.digest}  {artifact.size_bytes} bytes")
 
 
-def cancel(desk: Desk, given: Namespace) -> Run:
-    """Ask for a run to be stopped."""
-    return desk.client().runs.cancel(given.run, reason=given.reason)
+def cancel(desk: Desk, given: Namespace) -> StoppedRun:
+    """Stop a run, and say what became of it."""
+    runs = desk.client().runs
+    before = runs.read(given.run)
+    run = runs.cancel(given.run, reason=given.reason)
+    for _ in range(CANCEL_POLLS):
+        if run.state in TERMINAL_STATES:
+            break
+        time.sleep(CANCEL_PAUSE)
+        run = runs.read(given.run)
+    return stopped(before, run)
 
 
 def explain(desk: Desk, given: Namespace) -> Explanation:

@@ -1,0 +1,29 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Approvals: what waits for another person, and that person's word."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from itertools import islice
+
+from animus.verbs import Desk
+from animus_contracts.approvals import Approval, ApprovalState
+
+
+def show_all(desk: Desk, given: Namespace) -> list[Approval]:
+    """List what waits for an approval, newest first."""
+    state = None if given.all else ApprovalState(given.state)
+    return list(islice(desk.client().approvals.list(state=state), given.limit))
+
+
+def approve(desk: Desk, given: Namespace) -> Approval:
+    """Approve another person's run."""
+    approvals = desk.client().approvals
+    return approvals.approve(approvals.of_run(given.run), comment=given.comment)
+
+
+def refuse(desk: Desk, given: Namespace) -> Approval:
+    """Refuse another person's run, saying why."""
+    approvals = desk.client().approvals
+    return approvals.refuse(approvals.of_run(given.run), comment=given.comment)
