@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import nbformat
 import psutil
 import pytest
@@ -220,6 +221,54 @@ def test_attempts_outlive_the_thread_that_first_needed_the_parent(world: World) 
     first.join()
 
     assert result_of(attempts[0].wait()).verdict is Verdict.SUCCEEDED
+
+
+COUNTS = "import time\nprint('counting')\nfor _ in range(20): time.sleep(0.1)"
+
+
+def test_a_run_outlives_everything_its_executor_had_and_is_adopted(world: World) -> None:
+    with short_folder() as folder:
+        world.backend, world.kernels = ProcessBackend(folder), KernelParents(folder, 1)
+        attempt, assignment = world.assignment(COUNTS)
+        launched = world.backend.launch(assignment)
+        until(lambda: asleep(attempt))
+        own = [child for child in psutil.Process().children() if str(folder) in " ".join(child.cmdline())]
+        assert len(own) == 2
+        for parent in own:
+            parent.kill()
+        assert launched._supervisor is not None
+        launched._supervisor._connection.close()  # as the end of the executor's process does
+
+        adopted = world.backend.adopt(Path(assignment.run_folder), assignment.execution_id, assignment.epoch)
+
+        assert adopted.is_running
+        assert result_of(adopted.wait()).verdict is Verdict.SUCCEEDED
+        until(lambda: not processes_of(assignment.plan.run_id))
+        world.kernels.close()
+        world.backend.close()
+
+
+def test_a_supervisor_without_an_executor_ends_itself_with_its_kernel_and_says_so(world: World) -> None:
+    attempt, assignment = world.assignment(SLEEPS)
+    launched = world.backend.launch(msgspec.structs.replace(assignment, offline_seconds=2.0))
+    until(lambda: asleep(attempt))
+    assert launched._supervisor is not None
+    launched._supervisor._connection.shutdown(socket.SHUT_RDWR)
+    failure = result_of(launched.wait()).failure
+    assert failure is not None
+    assert failure.reason is FailureReason.INFRASTRUCTURE
+    assert failure.summary == "No executor came back for the run within 2 s."
+    until(lambda: not processes_of(assignment.plan.run_id))
+
+
+def test_an_adopted_run_is_canceled_as_any_other(world: World) -> None:
+    attempt, assignment = world.assignment(SLEEPS)
+    launched = world.backend.launch(assignment)
+    until(lambda: asleep(attempt))
+    adopted = world.backend.adopt(Path(assignment.run_folder), assignment.execution_id, assignment.epoch)
+    adopted.cancel()
+    assert result_of(adopted.wait()).verdict is Verdict.CANCELED
+    assert launched.wait() == adopted.wait()
 
 
 def test_runs_side_by_side_do_not_mix(world: World) -> None:
