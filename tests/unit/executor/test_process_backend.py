@@ -267,8 +267,9 @@ def test_an_adopted_run_is_canceled_as_any_other(world: World) -> None:
     until(lambda: asleep(attempt))
     adopted = world.backend.adopt(Path(assignment.run_folder), assignment.execution_id, assignment.epoch)
     adopted.cancel()
-    assert result_of(adopted.wait()).verdict is Verdict.CANCELED
-    assert launched.wait() == adopted.wait()
+    result = result_of(adopted.wait())
+    assert result.verdict is Verdict.CANCELED
+    assert launched.wait() == result
 
 
 def test_runs_side_by_side_do_not_mix(world: World) -> None:
