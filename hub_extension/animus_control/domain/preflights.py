@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from animus_contracts.environments import EnvironmentLock
 from animus_contracts.inspections import Inspection, NotebookFindings, UndefinedName
 from animus_contracts.parameters import parameter_faults, schema_digest
 from animus_contracts.policies import Effect, PolicyDecision
 from animus_contracts.preflights import Check, CheckName, CheckState, PolicyForecast
 from animus_contracts.problems import Fault
+from animus_contracts.queues import WaitingReason
 from animus_contracts.runs import Failure, RunClass, SubmitRun
+from animus_control.domain.environments import limit_faults
 from animus_control.domain.limits import Limits
 from animus_control.domain.runs import code_faults, secret_faults, shape_faults
 
@@ -21,6 +24,12 @@ NOT_LOOKED_AT = "Looked at by an executor; the answer is not there yet."
 SHOWN_NAMES = 10
 LOOKED_AT = (CheckName.COMMIT, CheckName.NOTEBOOK, CheckName.HIDDEN_STATE)
 """Checks that need a look at the repository."""
+
+WAITS = {
+    CheckName.QUOTA: frozenset({WaitingReason.QUOTA_EXCEEDED}),
+    CheckName.EXECUTOR: frozenset({WaitingReason.NO_EXECUTOR, WaitingReason.NO_CAPACITY}),
+}
+"""Why a run would wait, by the check that tells so."""
 
 
 def checked(name: CheckName, faults: Iterable[Fault], *, remedy: str = "", passed: str = "") -> Check:
@@ -50,6 +59,30 @@ def without_secrets(message: SubmitRun) -> SubmitRun:
     secret = {fault.path.removeprefix("$.parameters.") for fault in secret_faults(message.parameters)}
     kept = {name: value for name, value in message.parameters.items() if name[:80] not in secret}
     return msgspec.structs.replace(message, parameters=kept)
+
+
+def mended(message: SubmitRun, missing: Iterable[Fault], lock: EnvironmentLock, *, keeps_priority: bool) -> SubmitRun:
+    """Return a submission without what other checks find wrong with it, so that everything else can be told, too."""
+    absent = {fault.path.rpartition(".")[2] for fault in missing}
+    over = limit_faults(message.resources, lock.limits) if message.resources else []
+    return msgspec.structs.replace(
+        message,
+        datasets={name: version for name, version in message.datasets.items() if name not in absent},
+        artifacts={name: artifact for name, artifact in message.artifacts.items() if name not in absent},
+        resources=None if over else message.resources,
+        priority=message.priority if keeps_priority else 0,
+    )
+
+
+def check_of_waiting(name: CheckName, told: tuple[WaitingReason, str]) -> Check:
+    """Return the check of quota or executors: to wait for others is a warning, to wait for ever a failure."""
+    reason, detail = told
+    if reason not in WAITS[name]:
+        return Check(name=name, state=CheckState.PASSED)
+    remedy = "Ask for less, or ask the operator which executors there are."
+    if reason is WaitingReason.NO_EXECUTOR:
+        return Check(name=name, state=CheckState.FAILED, detail=detail, remedy=remedy)
+    return Check(name=name, state=CheckState.WARNING, detail=f"It would wait: {detail}")
 
 
 def forecast_of(decision: PolicyDecision) -> PolicyForecast:

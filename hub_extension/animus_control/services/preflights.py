@@ -8,6 +8,8 @@ refusal by a policy is a check that failed, not an error: to learn of it is what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,19 +21,23 @@ from animus_contracts.identifiers import PreflightId
 from animus_contracts.inspections import Inspection
 from animus_contracts.preflights import Check, CheckName, CheckState, PolicyForecast, Preflight
 from animus_contracts.problems import Fault
-from animus_contracts.runs import SubmitRun
+from animus_contracts.runs import RunState, SubmitRun
 from animus_control.domain import preflights as domain
 from animus_control.domain.environments import limit_faults
-from animus_control.domain.errors import AnimusError
+from animus_control.domain.errors import AnimusError, InvalidError
+from animus_control.domain.queue import demand_of, shape_of
+from animus_control.domain.quotas import Standing
+from animus_control.domain.waiting import explain
 from animus_control.services.binding import missing_faults
 from animus_control.services.calls import Call, audited
 from animus_control.services.inspections import request_inspection, when_inspected
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
+from animus_control.services.quotas import check_priority
 from animus_control.services.scope import by_id, project_of
 from animus_control.services.submission import judge
 
-UNDECIDED = "The policies cannot be asked before the submission names only what is there."
+UNDECIDED = "It cannot be told before the submission names an environment lock that is there."
 NO_LOCK = "There is no such environment lock in this project."
 
 
@@ -39,13 +45,14 @@ NO_LOCK = "There is no such environment lock in this project."
 def create_preflight(uow: UnitOfWork, call: Call, message: SubmitRun) -> Preflight:
     """Check a submission without submitting it."""
     lock = uow.environment_locks.get(project_of(call).project_id, message.environment_lock_id)
-    decision, policy = _policy(uow, call, message)
+    missing = missing_faults(uow, call, message)
+    decision, decided = _outlook(uow, call, message, lock, missing)
     inspection, looked_at = _inspection(uow, call, message)
     checks = [
         *domain.checks_of_form(message, call.limits),
-        domain.checked(CheckName.DATASETS, missing_faults(uow, call, message)),
+        domain.checked(CheckName.DATASETS, missing, remedy="Name dataset versions and artifacts of this project."),
         *_environment(uow, message, lock),
-        policy,
+        *decided,
         *looked_at,
     ]
     preflight = Preflight(
@@ -86,13 +93,38 @@ def fill_in(uow: UnitOfWork, call: Call, inspection: Inspection) -> None:
     _audit(uow, call, Action.PREFLIGHT_ENDED, ended)
 
 
-def _policy(uow: UnitOfWork, call: Call, message: SubmitRun) -> tuple[PolicyForecast | None, Check]:
-    try:
-        judged = judge(uow, call, message)
-    except AnimusError:  # what is wrong is told by the checks it belongs to
-        return None, Check(name=CheckName.POLICY, state=CheckState.FAILED, detail=UNDECIDED)
+def _outlook(
+    uow: UnitOfWork, call: Call, message: SubmitRun, lock: EnvironmentLock | None, missing: Sequence[Fault]
+) -> tuple[PolicyForecast | None, list[Check]]:
+    """Ask policies, quota and executors of the submission as it would be once its other faults are mended."""
+    names = (CheckName.POLICY, CheckName.QUOTA, CheckName.EXECUTOR)
+    if lock is None:
+        return None, [Check(name=name, state=CheckState.FAILED, detail=UNDECIDED) for name in names]
+    priority = _priority_faults(uow, call, message)
+    judged = judge(uow, call, domain.mended(message, missing, lock, keeps_priority=not priority))
     forecast = domain.forecast_of(judged.decision)
-    return forecast, domain.check_of_policy(forecast)
+    queued = msgspec.structs.replace(judged.draft.run, state=RunState.QUEUED)
+    told = partial(
+        explain,
+        queued,
+        demand=demand_of(shape_of(queued)),
+        platform=lock.platform,
+        executors=uow.executors.seen_since(call.now - call.limits.executor_seen),
+        now=call.now,
+    )
+    quota = domain.check_of_waiting(CheckName.QUOTA, told(standing=uow.quotas.standing(lock.project_id, call.now)))
+    if priority:
+        quota = domain.checked(CheckName.QUOTA, priority, remedy="Submit it with less.")
+    executor = domain.check_of_waiting(CheckName.EXECUTOR, told(standing=Standing()))
+    return forecast, [domain.check_of_policy(forecast), quota, executor]
+
+
+def _priority_faults(uow: UnitOfWork, call: Call, message: SubmitRun) -> list[Fault]:
+    try:
+        check_priority(uow, call, message)
+    except InvalidError as error:
+        return error.faults
+    return []
 
 
 def _inspection(uow: UnitOfWork, call: Call, message: SubmitRun) -> tuple[Inspection | None, list[Check]]:
