@@ -132,6 +132,44 @@ def test_outage_of_the_control_plane_ends_no_run_whose_executor_lives(desk: Desk
     assert desk.run(run).state is RunState.RUNNING
 
 
+def lives(desk: Desk, token: str) -> bool:
+    stored = desk.read(lambda uow: uow.tokens.find(token_hash(token)))
+    return stored is not None and stored.expires_at > desk.now
+
+
+def test_a_run_token_that_ran_out_in_an_outage_is_revived_by_the_first_heartbeat(any_desk: Desk) -> None:
+    desk = any_desk
+    desk.submit()
+    lease = desk.leased()
+    token = desk.start(lease)
+    desk.later(3600)
+    assert not lives(desk, token)
+    desk.reconcile()
+
+    desk.heartbeat(lease)
+
+    assert lives(desk, token)
+    desk.later(desk.limits.run_token.total_seconds() + 1)
+    assert not lives(desk, token)
+
+
+@pytest.mark.parametrize("how", ["ended", "given up"])
+def test_no_heartbeat_revives_the_token_of_an_attempt_that_is_over(desk: Desk, how: str) -> None:
+    desk.submit()
+    lease = desk.leased()
+    token = desk.start(lease)
+    if how == "ended":
+        desk.end(lease)
+    for _ in range(2):
+        desk.later(3600)
+        desk.reconcile()
+
+    with pytest.raises(ConflictError):
+        desk.heartbeat(lease)
+
+    assert not lives(desk, token)
+
+
 def test_loss_is_audited_with_executor_and_states(desk: Desk) -> None:
     run = desk.submit()
     desk.leased()
