@@ -28,6 +28,11 @@ Verb = Callable[..., Any]
 HANDED_OVER = {"up": "Start a Hub on this machine", "demo": "Start a Hub and show everything once"}
 """Commands of another program, which has options and help of its own."""
 
+PASSING_ON = frozenset({("schedule", "add")})
+"""Commands that take another command's arguments after two dashes."""
+
+DASHES = "--"
+
 
 class HelpShown(Exception):  # noqa: N818  # not an error: it carries the answer
     """Help was asked for; the argument is its text."""
@@ -58,11 +63,21 @@ def parse(words: Sequence[str]) -> Namespace:
     """
     if words and words[0] in HANDED_OVER:
         return Namespace(verb=account.hand_over, arguments=list(words), json=False, project="")
+    own, passed_on = _divided(list(words))
     parser = grammar()
-    given = parser.parse_args(list(words))
+    given = parser.parse_args(own)
     if not hasattr(given, "verb"):
         raise HelpShown(parser.format_help())
+    given.arguments = passed_on or getattr(given, "arguments", [])
     return given
+
+
+def _divided(words: list[str]) -> tuple[list[str], list[str]]:
+    """Divide a command from the arguments of another one, which argparse cannot tell apart in every order."""
+    if tuple(words[:2]) not in PASSING_ON or DASHES not in words:
+        return words, []
+    place = words.index(DASHES)
+    return words[:place], words[place + 1 :]
 
 
 @cache

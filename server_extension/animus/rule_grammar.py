@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from argparse import REMAINDER, ArgumentParser
+from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +69,6 @@ def _schedules(verbs: Any, verb: AddVerb, noun: AddNoun) -> None:
     add.add_argument("--branch", default="", help="run its commit of that moment, instead of today's")
     add.add_argument("--overlap", default=Overlap.SKIP, choices=[*map(str, Overlap)])
     add.add_argument("--catch-up", default=CatchUp.NONE, choices=[*map(str, CatchUp)])
-    add.add_argument("arguments", nargs=REMAINDER, metavar="-- RUN", help="as after animus run")
+    add.add_argument("arguments", nargs="*", metavar="-- RUN", help="as after animus run")
     for each in (schedules.show, schedules.pause, schedules.resume, schedules.remove):
         verb(schedule, each.__name__, each).add_argument("name")

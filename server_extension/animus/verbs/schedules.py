@@ -16,7 +16,6 @@ from animus.verbs.runs import wish_of
 from animus_contracts.schedules import CatchUp, CreateSchedule, Firing, Overlap, Schedule
 
 SHOWN_FIRINGS = 10
-DASHES = "--"
 
 
 class ScheduleStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +72,7 @@ def remove(desk: Desk, given: Namespace) -> Done:
 def _arguments(words: list[str]) -> Namespace:
     from animus.grammar import parse  # noqa: PLC0415  # the grammar names this verb
 
-    given = parse(["run", *(words[1:] if words[:1] == [DASHES] else words)])
+    given = parse(["run", *words])
     for name in ("watch", "dry_run"):
         if getattr(given, name, False):
             raise UsageError("usage", f"--{name.replace('_', '-')} makes no sense in a schedule")
