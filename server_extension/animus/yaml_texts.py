@@ -143,7 +143,7 @@ class _Writer(yaml.SafeDumper):
 
 
 def _written(writer: _Writer, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(resolve(text), str) else '"'
+    style = None if isinstance(resolve(text), str) and text.isprintable() else '"'
     return writer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -400,7 +400,7 @@ def only(**node: Any) -> dict[str, Any]:
         ({"code": msgspec.structs.replace(CODE, path="../p.yaml")}, FORK, "invalid_code_ref", "$.code.path"),
         ({"code": msgspec.structs.replace(CODE, path="p.ipynb")}, FORK, "invalid_code_ref", "$.code.path"),
         ({"code": msgspec.structs.replace(CODE, commit="main")}, FORK, "invalid_code_ref", "$.code.commit"),
-        ({"code": msgspec.structs.replace(CODE, path="d/" * 254 + "p.yaml")}, only(notebook="n" * 99 + ".ipynb"),
+        ({"code": msgspec.structs.replace(CODE, path="d/" * 220 + "p.yaml")}, only(notebook="n" * 120 + ".ipynb"),
          "invalid_pipeline", "$.pipeline.nodes.a.notebook"),
     ],
 )  # fmt: skip
