@@ -19,19 +19,15 @@ from animus_contracts.policies import PolicySnapshot
 from animus_contracts.preflights import Preflight
 from animus_control.services.repositories import (
     Answers,
-    Approvals,
     AuditLog,
     Environments,
     Executions,
     Executors,
-    Firings,
     IdempotencyKeys,
     Lineage,
     Metrics,
     Outbox,
     Pipelines,
-    Policies,
-    PolicyDecisions,
     ProjectObjects,
     Projects,
     Queue,
@@ -40,10 +36,10 @@ from animus_control.services.repositories import (
     RoleBindings,
     RunEvents,
     Runs,
-    Schedules,
     Tasks,
     Tokens,
 )
+from animus_control.services.rule_repositories import Approvals, Firings, Policies, PolicyDecisions, Schedules
 
 T = TypeVar("T")
 

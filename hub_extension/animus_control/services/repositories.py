@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from animus_contracts.approvals import Approval
 from animus_contracts.artifacts import Metric
 from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.datasets import StoredObject
@@ -21,16 +20,14 @@ from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentState
 from animus_contracts.executions import Execution, Provenance, RunEvent
 from animus_contracts.executors import Executor
-from animus_contracts.identifiers import BindingId, ExecutionId, PipelineRunId, ProjectId, RunId, ScheduleId, TaskId
+from animus_contracts.identifiers import BindingId, ExecutionId, PipelineRunId, ProjectId, RunId, TaskId
 from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
 from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, PipelineRun
 from animus_contracts.plans import Plan
-from animus_contracts.policies import Policy, PolicyDecision
 from animus_contracts.projects import Project, Role, RoleBinding
 from animus_contracts.quotas import Quota
 from animus_contracts.runs import Progress, Run, RunState
-from animus_contracts.schedules import Firing, FiringState, Schedule
 from animus_contracts.tasks import Task
 from animus_control.domain.queue import Head
 from animus_control.domain.quotas import Spent, Standing
@@ -83,22 +80,6 @@ class Environments(Records[Environment], Protocol):
         """Store another state; False when there is no such environment or it has that state already."""
 
 
-class Policies(Records[Policy], Protocol):
-    """Policy versions."""
-
-    def newest(self, project_id: ProjectId) -> list[Policy]:
-        """Return the newest version of every policy of the project, whatever its state, by name."""
-
-
-class PolicyDecisions(Records[PolicyDecision], Protocol):
-    """Policy decisions."""
-
-    def submissions(
-        self, project_id: ProjectId, *, since: datetime | None, limit: int
-    ) -> tuple[list[tuple[PolicyDecision, RunId | None]], bool]:
-        """Return what was decided about submissions, newest first, each with its run; and whether there are more."""
-
-
 class Projects(Protocol):
     """All projects."""
 
@@ -147,42 +128,6 @@ class Runs(Readable[Run], Protocol):
         """Store how far a run is, unaudited and without a new version: progress is no decision and comes per cell."""
 
     def count_by_state(self) -> Mapping[RunState, int]: ...
-
-
-class Approvals(Records[Approval], Protocol):
-    """Approvals; each is decided once."""
-
-    def compare_and_set(self, approval: Approval, *, expected_version: int) -> bool:
-        """Store what was decided if the stored approval is pending and has the expected version."""
-
-    def expired(self, now: datetime, *, limit: int) -> list[Approval]:
-        """Return pending approvals whose time is over, the oldest first."""
-
-
-class Schedules(Records[Schedule], Protocol):
-    """Schedules."""
-
-    def named(self, project_id: ProjectId, name: str) -> Schedule | None:
-        """Return the schedule of this name that is not retired."""
-
-    def count(self, project_id: ProjectId) -> int:
-        """Return how many schedules of the project are not retired."""
-
-    def due(self, now: datetime, *, limit: int) -> list[Schedule]:
-        """Return active schedules that are due, those that wait longest first."""
-
-    def compare_and_set(self, schedule: Schedule, *, expected_version: int) -> bool:
-        """Replace the mutable part if the stored version is the expected one and the schedule is not retired."""
-
-
-class Firings(Records[Firing], Protocol):
-    """Firings; a schedule has at most one for each time."""
-
-    def last(self, project_id: ProjectId, schedule_id: ScheduleId, state: FiringState) -> Firing | None:
-        """Return the newest firing of a schedule that is in a state."""
-
-    def compare_and_set(self, firing: Firing, *, expected_version: int) -> bool:
-        """Store what became of a firing if the stored one is pending and has the expected version."""
 
 
 class Pipelines(Readable[PipelineRun], Protocol):

@@ -13,7 +13,7 @@ from animus_contracts.environments import EnvironmentLock
 from animus_contracts.inspections import Inspection
 from animus_contracts.policies import PolicySnapshot
 from animus_contracts.preflights import Preflight
-from animus_control.services import repositories
+from animus_control.services import repositories, rule_repositories
 from animus_control.storage.audit_log import BufferedAuditLog, Chain
 from animus_control.storage.outbox import StoredOutbox
 from animus_control.storage.repositories.answers import COMPARISONS, INSPECTIONS, PREFLIGHTS, AnswerTable
@@ -62,13 +62,13 @@ class StoredUnitOfWork:
         self.dataset_versions: repositories.Records[DatasetVersion] = RecordTable(session, DATASET_VERSIONS)
         self.environments: repositories.Environments = EnvironmentTable(session)
         self.environment_locks: repositories.Records[EnvironmentLock] = RecordTable(session, ENVIRONMENT_LOCKS)
-        self.policies: repositories.Policies = PolicyTable(session)
+        self.policies: rule_repositories.Policies = PolicyTable(session)
         self.policy_snapshots: repositories.Records[PolicySnapshot] = RecordTable(session, POLICY_SNAPSHOTS)
-        self.policy_decisions: repositories.PolicyDecisions = PolicyDecisionTable(session)
+        self.policy_decisions: rule_repositories.PolicyDecisions = PolicyDecisionTable(session)
         self.runs: repositories.Runs = RunTable(session)
-        self.approvals: repositories.Approvals = ApprovalTable(session)
-        self.schedules: repositories.Schedules = ScheduleTable(session)
-        self.firings: repositories.Firings = FiringTable(session)
+        self.approvals: rule_repositories.Approvals = ApprovalTable(session)
+        self.schedules: rule_repositories.Schedules = ScheduleTable(session)
+        self.firings: rule_repositories.Firings = FiringTable(session)
         self.pipelines: repositories.Pipelines = PipelineTable(session)
         self.executions: repositories.Executions = ExecutionTable(session)
         self.executors: repositories.Executors = ExecutorTable(session)

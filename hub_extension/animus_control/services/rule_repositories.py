@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: Animus Datalab contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What rules, approvals and schedules are kept in and found by, as protocols; see :mod:`.repositories`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from animus_contracts.approvals import Approval
+from animus_contracts.identifiers import ProjectId, RunId, ScheduleId
+from animus_contracts.policies import Policy, PolicyDecision
+from animus_contracts.schedules import Firing, FiringState, Schedule
+from animus_control.services.repositories import Records
+
+
+class Policies(Records[Policy], Protocol):
+    """Policy versions."""
+
+    def newest(self, project_id: ProjectId) -> list[Policy]:
+        """Return the newest version of every policy of the project, whatever its state, by name."""
+
+
+class PolicyDecisions(Records[PolicyDecision], Protocol):
+    """Policy decisions."""
+
+    def submissions(
+        self, project_id: ProjectId, *, since: datetime | None, limit: int
+    ) -> tuple[list[tuple[PolicyDecision, RunId | None]], bool]:
+        """Return what was decided about submissions, newest first, each with its run; and whether there are more."""
+
+
+class Approvals(Records[Approval], Protocol):
+    """Approvals; each is decided once."""
+
+    def compare_and_set(self, approval: Approval, *, expected_version: int) -> bool:
+        """Store what was decided if the stored approval is pending and has the expected version."""
+
+    def expired(self, now: datetime, *, limit: int) -> list[Approval]:
+        """Return pending approvals whose time is over, the oldest first."""
+
+
+class Schedules(Records[Schedule], Protocol):
+    """Schedules."""
+
+    def named(self, project_id: ProjectId, name: str) -> Schedule | None:
+        """Return the schedule of this name that is not retired."""
+
+    def count(self, project_id: ProjectId) -> int:
+        """Return how many schedules of the project are not retired."""
+
+    def due(self, now: datetime, *, limit: int) -> list[Schedule]:
+        """Return active schedules that are due, those that wait longest first."""
+
+    def compare_and_set(self, schedule: Schedule, *, expected_version: int) -> bool:
+        """Replace the mutable part if the stored version is the expected one and the schedule is not retired."""
+
+
+class Firings(Records[Firing], Protocol):
+    """Firings; a schedule has at most one for each time."""
+
+    def last(self, project_id: ProjectId, schedule_id: ScheduleId, state: FiringState) -> Firing | None:
+        """Return the newest firing of a schedule that is in a state."""
+
+    def compare_and_set(self, firing: Firing, *, expected_version: int) -> bool:
+        """Store what became of a firing if the stored one is pending and has the expected version."""
