@@ -44,6 +44,9 @@ class World:
         assert answer.is_success, answer.text
         return answer.json()
 
+    def look(self) -> dict[str, Any]:
+        return {"repository": "https://git.example/lab.git", "ref": "main", "path": "notebooks/train.ipynb"}
+
     def submission(self) -> dict[str, Any]:
         return {
             "code": {"repository": "https://git.example/lab.git", "commit": "a" * 40, "path": "notebooks/train.ipynb"},
@@ -100,6 +103,10 @@ def populate(server: Server, project: str) -> World:
     }
     binding = {"subject_type": "user", "subject": f"u{uuid4().hex[:6]}", "role": "viewer"}
     world.path["binding"] = world.post("ann", f"{base}/role-bindings", binding)["binding_id"]
+    world.path |= {
+        "inspection": world.post("ed", f"{base}/inspections", world.look())["inspection_id"],
+        "preflight": world.post("ed", f"{base}/preflights", world.submission())["preflight_id"],
+    }
     return world
 
 
@@ -205,6 +212,12 @@ def body_of(world: World, operation: str) -> Any:
         "schedules.create": {"name": name, "cron": "0 0 29 2 *", "submission": world.submission()},
         "runs.submit": world.submission(),
         "runs.cancel": {"reason": name},
+        "runs.replay": {},
+        "inspections.create": world.look(),
+        "preflights.create": world.submission(),
+        "comparisons.create": {"left": world.path["run"], "right": name},
+        "tasks.lease": {"wait_seconds": 0},
+        "tasks.end": {"attempt": 1, "result": {"type": "task_failed", "reason": name}},
         "executions.cancellations": {"wait_seconds": 0},
         "executions.lease": {"wait_seconds": 0},
         "executions.start": {"epoch": 1, "dispatch_token": "ad_unknown"},
@@ -219,7 +232,11 @@ def send(
     client: httpx.Client, world: World, endpoint: Endpoint, *, path: Mapping[str, str] | None = None, **headers: str
 ) -> httpx.Response:
     """Send a valid request to an endpoint; a stream is read no further than its headers."""
-    values = {"execution": "none", "artifact": "none", "run": "none"} | world.path | dict(path or {})
+    values = (
+        {"execution": "none", "artifact": "none", "comparison": "none", "task": "none", "run": "none"}
+        | world.path
+        | dict(path or {})
+    )
     url = endpoint.path.format(**values)
     arguments: dict[str, Any] = {"headers": dict(headers)}
     if endpoint.keyed:
@@ -231,6 +248,8 @@ def send(
         arguments["content"] = CONTENT
     elif endpoint.consumes is Body.JSON:
         arguments["json"] = body_of(world, endpoint.operation)
+    if endpoint.operation == "artifacts.find":
+        arguments["params"] = {"digest": values["digest"]}
     if endpoint.operation == "lineage.read":
         arguments["params"] = {"root": f"run:{values['run']}"}
     if endpoint.produces is not Body.EVENTS:

@@ -41,6 +41,7 @@ from tests.ports.records_of_a_project import (
     identifier,
     write,
 )
+from tests.ports.records_of_checks import add_checks
 
 UNGUARDED = {"executors", "idempotency_keys", "outbox", "project_usage", "role_bindings", "run_events", "tokens"}
 
@@ -94,6 +95,7 @@ def add_everything(uow: UnitOfWork) -> None:
     )  # fmt: skip
     uow.objects.add(PROJECT_ID, StoredObject(digest=digest("a"), size_bytes=1), NOW)
     uow.quotas.add(a_quota())
+    add_checks(uow, run, others[0])
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -168,6 +170,10 @@ def test_row_that_changes_cannot_be_deleted(filled: StoredDatabase, table: str) 
         "executions SET attempt = 9",
         "executions SET state = 'running'",
         "audit_head SET sequence = sequence - 1",
+        "tasks SET document = '{}'",
+        "inspections SET document = '{}'",
+        "preflights SET inspection_id = 'x'",
+        "comparisons SET left_run_id = 'x'",
     ],
 )
 def test_fixed_column_cannot_be_changed(filled: StoredDatabase, change: str) -> None:
