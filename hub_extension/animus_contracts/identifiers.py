@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import NewType
-from uuid import UUID
 
 ApprovalId = NewType("ApprovalId", str)
 ArtifactId = NewType("ArtifactId", str)
@@ -65,4 +64,5 @@ def uuid7(now: datetime, randomness: bytes) -> str:
     number = int.from_bytes(milliseconds.to_bytes(6, "big") + randomness, "big")
     number = number & ~(0xF << 76) | 0x7 << 76  # version 7
     number = number & ~(0x3 << 62) | 0x2 << 62  # variant 10
-    return str(UUID(int=number))
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

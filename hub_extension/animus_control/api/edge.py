@@ -17,6 +17,7 @@ from typing import TypeVar
 from animus_contracts.identifiers import RANDOM_BYTES, uuid7
 from animus_control.api.authentication import Allowance, Authenticator
 from animus_control.api.browser import Browser
+from animus_control.api.handover import Handover
 from animus_control.api.idempotency import InProgress
 from animus_control.api.metrics import RequestMetrics
 from animus_control.api.wakeups import Wakeups
@@ -52,6 +53,7 @@ class Edge:
         wakeups: Wakes long polls and event streams.
         readers: Threads on which reading units of work run.
         metrics: Counts requests.
+        handover: Brings results of the writer to the event loop.
         in_progress: The idempotency keys being worked on.
         in_flight: The handlers at work.
         rejections: How many rejected tokens are audited.
@@ -68,6 +70,7 @@ class Edge:
     wakeups: Wakeups
     readers: ThreadPoolExecutor
     metrics: RequestMetrics = field(default_factory=RequestMetrics)
+    handover: Handover = field(default_factory=lambda: Handover(asyncio.get_running_loop()))
     in_progress: InProgress = field(default_factory=InProgress)
     in_flight: set[object] = field(default_factory=set)
     rejections: Allowance = field(default_factory=lambda: Allowance(REJECTIONS_PER_SECOND, time.monotonic))
@@ -79,7 +82,7 @@ class Edge:
 
     async def write(self, work: Work[T]) -> T:
         """Run work that changes something; it is durable when this returns."""
-        return await asyncio.wrap_future(self.database.write(work))
+        return await self.handover.wait(self.database.write(work))
 
     async def read(self, work: Work[T]) -> T:
         """Run work that only reads, on a thread of its own."""

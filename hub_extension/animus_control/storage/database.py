@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from animus_control.services.ports import UnitOfWork
-from animus_control.storage.failures import translate
+from animus_control.storage.failures import DRIVER_ERRORS, translate
 from animus_control.storage.known import Known
 from animus_control.storage.notifications import Notifications
 from animus_control.storage.session import Session
@@ -56,7 +56,7 @@ class StoredDatabase:
             with reader.begin() as connection:
                 session = Session(Transaction(connection, Known()), writable=False)
                 return work(StoredUnitOfWork(session))
-        except (DBAPIError, PoolTimeoutError) as error:
+        except (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS) as error:
             raise translate(error) from error
 
     def now(self) -> datetime:

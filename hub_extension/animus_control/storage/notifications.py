@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 TOPIC = "animus"
 MEND_SECONDS = 1.0
 ALIVE_SECONDS = 15.0
-_ANNOUNCE = text("SELECT pg_notify(:topic, :payload)")
+_ANNOUNCE = text("SELECT pg_notify(:topic, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
 
 
 class Notifications:
@@ -58,9 +58,9 @@ class Notifications:
 
     def announce(self, connection: Connection, channels: Iterable[str]) -> None:
         """Tell other processes, if the transaction commits."""
-        if self._shared:
-            for channel in channels:
-                connection.execute(_ANNOUNCE, {"topic": TOPIC, "payload": f"{self._origin} {channel}"})
+        payloads = [f"{self._origin} {channel}" for channel in channels]
+        if self._shared and payloads:
+            connection.execute(_ANNOUNCE, {"topic": TOPIC, "payloads": payloads})
 
     def deliver(self, channels: Iterable[str]) -> None:
         """Wake the listeners of this process."""
