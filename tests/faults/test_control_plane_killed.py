@@ -26,7 +26,7 @@ OPERATIONS = (
 AROUND = sorted({f"{at}.{operation}" for operation in OPERATIONS for at in ("before", "after")} & POINTS)
 RANDOM_KILLS = sized(8, 1000)
 ROUNDS = sized(1, 10)
-READY_P99_SECONDS = 5.0
+READY_P99_SECONDS = sized(20, 5)  # a change is tested on machines that do other things, too
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(sized(300, 4 * 3600))]
 

@@ -39,9 +39,9 @@ LEAVING = "(animus.outputs / 'left.txt').write_text('all of it')"
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[tuple[Plant, Client]]:
+def project(folder: Path, lease_seconds: int = LEASE_SECONDS) -> Iterator[tuple[Plant, Client]]:
     """An installation whose executor has room for all runs, and its client."""
-    with a_plant(folder, lease_seconds=LEASE_SECONDS, executes=False) as plant:
+    with a_plant(folder, lease_seconds=lease_seconds, executes=False) as plant:
         with plant.client() as admin:
             admin.projects.create("outages")
         with plant.client("outages") as client:
@@ -153,16 +153,18 @@ def test_what_was_killed_with_its_executor_is_reported_at_once_by_the_next_one(t
 @pytest.mark.faults
 @pytest.mark.timeout(400)
 def test_an_adopted_run_is_canceled_within_five_seconds_and_keeps_what_it_wrote(tmp_path: Path) -> None:
-    with project(tmp_path) as (plant, client):
+    with project(tmp_path, lease_seconds=60) as (plant, client):
         run_ids = submit(plant, client, COUNTING.format(seconds=1) + STUBBORN, count=1)
         live(client, run_ids)
         plant.kill(EXECUTOR)
         plant.start(EXECUTOR, **MACHINE)
-        time.sleep(LEASE_SECONDS)
+        time.sleep(5)
         asked = time.monotonic()
         client.runs.cancel(run_ids[0], reason="enough")
         [run] = reached(client, run_ids, *TERMINAL_STATES)
         assert run.state is RunState.CANCELED
-        assert time.monotonic() - asked < 5.0
+        took = time.monotonic() - asked
+        print(f"canceled after {took:.1f} s")
+        assert took < 5.0
         executed = client.artifacts.download(client.artifacts.named(run.run_id, "n.ipynb"), tmp_path / "executed")
         assert "kept" in executed.read_text()
