@@ -60,7 +60,7 @@ def _paired(left: list[Cell], right: list[Cell]) -> Iterator[tuple[Cell | None, 
     ours, theirs = (
         [cell.cell_id if cell.cell_id in shared else cell.source for cell in side] for side in (left, right)
     )
-    for _, start, end, other_start, other_end in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+    for _, start, end, other_start, other_end in SequenceMatcher(None, ours, theirs).get_opcodes():
         yield from zip_longest(left[start:end], right[other_start:other_end])
 
 

@@ -12,10 +12,14 @@ from animus_contracts.digests import digest_bytes
 from animus_runner.comparison.normalisation import Cell
 from animus_runner.comparison.texts import shared_lines
 
-MAX_TEXT = 8 << 10
-MAX_OUTPUTS = 20
+MAX_TEXT = 1 << 10
+"""How much of one text is diffed: nbdime's time grows with more than the square of it."""
+
+MAX_OUTPUTS = 1000
+MAX_DIFFERING = 3
+MAX_FORMS = 20
 MAX_DIFF = 8 << 10
-CONTEXT = 300
+CONTEXT = 200
 
 
 def cell_diff(left: Cell | None, right: Cell | None) -> str:
@@ -26,9 +30,11 @@ def cell_diff(left: Cell | None, right: Cell | None) -> str:
     told = io.StringIO()
     settings = PrettyPrintConfig(out=told, use_git=False, use_diff=False, use_color=False)
     ours, theirs = _shown(left, right)
-    for name, mine in ours.items():
-        if difference := nbdime.diff(mine, theirs[name]):
-            pretty_print_diff(mine, difference, f"/{name}", settings)
+    differing = [name for name, mine in ours.items() if mine != theirs[name]]
+    for name in differing[:MAX_DIFFERING]:
+        pretty_print_diff(ours[name], nbdime.diff(ours[name], theirs[name]), f"/{name}", settings)
+    if len(differing) > MAX_DIFFERING:
+        told.write(f"[and {len(differing) - MAX_DIFFERING} more differ]")
     text = told.getvalue().strip("\n")
     return text if len(text) <= MAX_DIFF else f"{text[:MAX_DIFF]}\n[the diff goes on]"
 
@@ -53,7 +59,7 @@ def _shown(left: Cell | None, right: Cell | None) -> tuple[dict[str, Any], dict[
 def _from_the_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return two outputs with every text cut to the part around the first difference."""
     shown: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    for name in [*ours, *(name for name in theirs if name not in ours)][:MAX_OUTPUTS]:
+    for name in [*ours, *(name for name in theirs if name not in ours)][:MAX_FORMS]:
         mine, other = ours.get(name), theirs.get(name)
         if isinstance(mine, dict) and isinstance(other, dict):
             shown[0][name], shown[1][name] = _from_the_difference(mine, other)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 from animus_contracts.artifacts import ArtifactKind
 from animus_contracts.comparisons import CauseKind, ComparedRun, ComparisonRequest, Match, Tolerances
 from animus_contracts.runs import Failure, FailureReason, RunState
-from animus_runner.comparison.cells import compare_cells
+from animus_runner.comparison.cells import MAX_CELLS, compare_cells
 from animus_runner.comparison.diffs import MAX_DIFF, cell_diff
-from animus_runner.comparison.normalisation import normalised_cells
+from animus_runner.comparison.normalisation import Cell, normalised_cells
 from animus_runner.comparison.verdict import compare
 from tests.unit.runner.comparison.sides import a_request, code, compared, markdown, notebook, result, stream
 
@@ -188,6 +189,32 @@ def test_a_picture_is_shown_as_its_digest() -> None:
         normalised_cells(notebook(code("f()", result({"image/png": png(it)}))), "") for it in (b"x", b"y")
     )
     assert cell_diff(left, right).count("a picture, sha256:") == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("a\n" * 9000, "b\n" + "a\n" * 9000),
+        ("a" * 9000 + "b", "c" + "a" * 9000),
+        ("\n" * 9000, "x\n" * 4500),
+        ("ab\n\nba" * 2000, "ba\n\nab" * 2000),
+    ],
+)
+def test_hostile_text_does_not_hold_up_the_diff(left: str, right: str) -> None:
+    [ours], [theirs] = (
+        normalised_cells(notebook(code("f()", *(result({"text/plain": text}) for _ in range(20)))), "")
+        for text in (left, right)
+    )
+    began = time.process_time()
+    assert cell_diff(ours, theirs)
+    assert time.process_time() - began < 15
+
+
+def test_cells_that_are_all_alike_are_paired_in_little_time() -> None:
+    cells = [Cell(index=index, cell_id="", source="same") for index in range(MAX_CELLS)]
+    began = time.process_time()
+    compare_cells(cells, [Cell(index=0, cell_id="", source="other"), *cells], Tolerances())
+    assert time.process_time() - began < 10
 
 
 def test_ten_thousand_outputs_do_not_hold_up_the_diff() -> None:
