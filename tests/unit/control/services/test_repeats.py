@@ -147,7 +147,12 @@ def test_who_may_not_submit_may_not_repeat(desk: Desk, again: Any) -> None:
 
 @pytest.mark.parametrize(
     "tolerances",
-    [Tolerances(relative=-1e-9), Tolerances(relative=1.0), Tolerances(absolute=-1.0), Tolerances(absolute=float("inf"))],
+    [
+        Tolerances(relative=-1e-9),
+        Tolerances(relative=1.0),
+        Tolerances(absolute=-1.0),
+        Tolerances(absolute=float("inf")),
+    ],
 )
 def test_a_tolerance_that_is_none_is_refused(desk: Desk, tolerances: Tolerances) -> None:
     run = finished(desk, submitted(desk))
@@ -163,7 +168,7 @@ def test_a_repetition_belongs_to_who_asked_for_it(desk: Desk) -> None:
 CASES = list(product(FailureReason, (0, 1)))
 
 
-@pytest.mark.parametrize(("reason", "retries"), CASES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("reason", "retries"), CASES, ids=str)
 def test_only_infrastructure_failures_are_retried_and_only_while_retries_are_left(
     desk: Desk, reason: FailureReason, retries: int
 ) -> None:
