@@ -18,7 +18,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,12 +39,13 @@ console = Console(stderr=True)
 
 
 def main() -> None:
-    """Measure everything and print the table."""
+    """Measure what was chosen and print the table."""
     chosen = _parser().parse_args()
     chosen.peers.mkdir(parents=True, exist_ok=True)
+    needed = sorted({FIGURES[name].peer for name in chosen.only})
     environments = {
         name: peers.environment(name, chosen.peers.absolute())
-        for name in track(("papermill", "mlflow", "jupyter-scheduler"), "installing peers", console=console)
+        for name in track(needed, "installing peers", console=console)
     }
     with tempfile.TemporaryDirectory(prefix="animus-bench-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
@@ -52,12 +53,9 @@ def main() -> None:
             (folder / name).write_text(json.dumps(notebook))
         with an_installation(folder / "data", NOTEBOOKS) as ours:
             results = [
-                *(
-                    _against_papermill(figure, ours, environments["papermill"], folder, chosen.rounds)
-                    for figure in (PapermillFigure("P1", 10, GOAL_P1), PapermillFigure("P2", 200, GOAL_P2))
-                ),
-                *_against_scheduler(ours, environments["jupyter-scheduler"], folder, chosen.rounds),
-                _against_mlflow(ours, environments["mlflow"], folder, chosen.seconds, chosen.rounds),
+                result
+                for name in sorted(chosen.only)
+                for result in FIGURES[name].measure(ours, environments[FIGURES[name].peer], folder, chosen)
             ]
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     print(f"{machine}; n = {chosen.rounds}, sides alternating\n\n{report(results)}")  # noqa: T201 - the result
@@ -187,8 +185,38 @@ def _joined(outputs: list[dict[str, Any]]) -> list[Any]:
     return joined
 
 
+class Figure(NamedTuple):
+    """How a figure is measured: against whom, and by what; that gets our side, the peer's, a folder and the options."""
+
+    peer: str
+    measure: Callable[[Installation, Path, Path, argparse.Namespace], Sequence[Result]]
+
+
+def _papermill_figure(name: str, cells: int, goal: float) -> Figure:
+    figure = PapermillFigure(name, cells, goal)
+    return Figure(
+        "papermill",
+        lambda ours, peer, folder, chosen: [_against_papermill(figure, ours, peer, folder, chosen.rounds)],
+    )
+
+
+FIGURES = {
+    "P1": _papermill_figure("P1", 10, GOAL_P1),
+    "P2": _papermill_figure("P2", 200, GOAL_P2),
+    "P3": Figure(
+        "mlflow",
+        lambda ours, peer, folder, chosen: [_against_mlflow(ours, peer, folder, chosen.seconds, chosen.rounds)],
+    ),
+    "P4": Figure(
+        "jupyter-scheduler",
+        lambda ours, peer, folder, chosen: _against_scheduler(ours, peer, folder, chosen.rounds),
+    ),
+}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="figures (default: all)")
     parser.add_argument("--rounds", type=int, default=7, help="measured runs of each side (default: 7)")
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds of load for each measured run (default: 5)")
     parser.add_argument(
