@@ -22,7 +22,7 @@ from animus_contracts.executions import StreamWritten
 from animus_runner.kernels import Kernel, KernelDiedError
 from animus_runner.outputs import MALFORMED, Outputs, decode
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 1.5
 """How long an interrupted cell has to end by itself."""
 
 IDLE_SECONDS = 10.0
