@@ -28,6 +28,7 @@ SKELETON = {
     "animus_contracts/undefined_names.py": "from animus_contracts import cell_code",
     "animus_control/__main__.py": "from animus_control import bootstrap",
     "animus_control/bootstrap.py": "from animus_control import api, storage, worker, settings",
+    "animus_control/failpoints.py": "",
     "animus_control/settings.py": "import os",
     "animus_control/worker.py": "from animus_control import services",
     "animus_runner/execution.py": "from animus_contracts import parameter_cells",
