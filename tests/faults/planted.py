@@ -217,7 +217,7 @@ BUGS = (
                 f"{CONTROL}/storage/known.py", "        if place != self._place:\n", "        if self._place is None:\n"
             ),
         ),
-        (MACHINE,),
+        ("tests/ports/test_concurrency.py::test_what_another_process_wrote_is_seen_by_the_next_piece_of_work",),
     ),
     Bug(
         "one key has two effects",

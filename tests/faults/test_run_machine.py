@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.executions import Lease, NotebookStarted, Verdict
-from animus_contracts.runs import TERMINAL_STATES, CancelRun, Failure, FailureReason, Run
+from animus_contracts.runs import TERMINAL_STATES, CancelRun, Failure, FailureReason, Run, RunState
 from animus_control.api.idempotency import answer_once, build_key
 from animus_control.domain.errors import ConflictError, DeniedError
 from animus_control.domain.identity import Principal
@@ -67,6 +67,7 @@ class RunMachine(RuleBasedStateMachine):
         self.message = self.desk.submission()
         self.leases: list[tuple[Principal, Lease]] = []
         self.tokens: list[tuple[Lease, str]] = []
+        self.acknowledged: list[tuple[Principal, Lease, Verdict, RunState]] = []
         self.by_key: dict[str, str] = {}
         self.ended: dict[str, Run] = {}
         for _ in range(3):
@@ -137,7 +138,20 @@ class RunMachine(RuleBasedStateMachine):
     def end(self, pick: int, verdict: Verdict) -> None:
         who, lease = self.leases[pick % len(self.leases)]
         failure = BROKE if verdict is Verdict.FAILED else None
-        self.attempt(lambda: self.desk.end(lease, verdict, failure, who=who))
+
+        def end() -> None:
+            ended = self.desk.end(lease, verdict, failure, who=who)
+            self.acknowledged.append((who, lease, verdict, ended.state))
+
+        self.attempt(end)
+
+    @precondition(lambda self: self.acknowledged)
+    @rule(pick=picks)
+    def repeat_an_end(self, pick: int) -> None:
+        who, lease, verdict, state = self.acknowledged[pick % len(self.acknowledged)]
+        self.attempt(lambda: self.desk.report(lease, NotebookStarted(sequence=1, at=self.desk.now, cells_total=1)))
+        repeated = self.desk.end(lease, verdict, BROKE if verdict is Verdict.FAILED else None, who=who)
+        assert (repeated.state, repeated.duplicate) == (state, True), "I2: one end, two answers"
 
     @precondition(lambda self: self.look().runs)
     @rule(pick=picks)

@@ -115,6 +115,21 @@ def test_of_two_writers_exactly_one_takes_a_name(database_url: str) -> None:
             database.close()
 
 
+def test_what_another_process_wrote_is_seen_by_the_next_piece_of_work(database_url: str) -> None:
+    ours, other = open_database(database_url), open_database(database_url)
+    new = changed(a_run(), state=RunState.DISPATCHING, version=2)
+    try:
+        write(ours, add_surroundings)
+        write(ours, lambda uow: add_runs(uow, a_run()))
+        seen = [write(ours, lambda uow: uow.runs.get(PROJECT_ID, new.run_id)) for _ in range(2)]
+        write(other, lambda uow: uow.runs.compare_and_set(new, expected_version=1))
+        seen.append(write(ours, lambda uow: uow.runs.get(PROJECT_ID, new.run_id)))
+        assert [run and run.version for run in seen] == [1, 1, 2]
+    finally:
+        for database in (ours, other):
+            database.close()
+
+
 def test_notification_reaches_another_process_of_the_same_postgresql(postgres_url: str) -> None:
     databases = open_database(postgres_url), open_database(postgres_url)
     heard: list[tuple[int, str]] = []
