@@ -43,7 +43,7 @@ def _of_run(run: Run) -> dict[str, Any]:
     return {
         "run_class": run.run_class.value,
         **_under("code", msgspec.to_builtins(run.code)),
-        **_under("datasets", {binding.name: binding.content_digest for binding in [*run.datasets, *run.artifacts]}),
+        **_under("datasets", _inputs(run)),
         **_under("parameters", run.parameters),
         "seed": run.seed,
         "environment.hash": run.env_hash,
@@ -51,6 +51,11 @@ def _of_run(run: Run) -> dict[str, Any]:
         "outputs": sorted(run.outputs),
         **_under("resources", msgspec.to_builtins(run.resources)),
     }
+
+
+def _inputs(run: Run) -> dict[str, Any]:
+    artifacts = {binding.name: binding.content_digest for binding in run.artifacts}
+    return {binding.name: binding.content_digest for binding in run.datasets} | artifacts
 
 
 def _of_provenance(provenance: Provenance) -> dict[str, Any]:
