@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import sysconfig
-import tempfile
 import threading
 import time
 from functools import partial
@@ -28,6 +27,7 @@ from animus_executor.cancellations import CancellationWatch
 from animus_executor.control_plane import ControlPlane
 from animus_executor.environments import Environments
 from animus_executor.failpoints import arm
+from animus_executor.folders import remove
 from animus_executor.kernel_parents import KernelParents
 from animus_executor.machine import Occupancy
 from animus_executor.owner import FolderTakenError, owned
@@ -57,23 +57,25 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        with owned(settings.data), tempfile.TemporaryDirectory(prefix="animus-") as sockets:
-            serve(settings, Path(sockets), stopping)
+        with owned(settings.data):
+            serve(settings, stopping)
     except FolderTakenError as error:
         sys.stderr.write(f"animus-executor: {error}\n")
         return 2
     return 0
 
 
-def serve(settings: Settings, sockets: Path, stopping: threading.Event) -> None:
+def serve(settings: Settings, stopping: threading.Event) -> None:
     """Execute runs until ``stopping`` is set.
 
     Args:
         settings: The configuration.
-        sockets: A private folder with a short path.
         stopping: Set by whoever wants the executor to end.
     """
     control_plane = ControlPlane(settings.control_plane, settings.token)
+    sockets = settings.data / "sockets"  # a short name, because sockets have short names
+    remove(sockets)
+    sockets.mkdir(mode=0o700)
     backend, kernel_parents = ProcessBackend(sockets), KernelParents(sockets, KEPT_KERNEL_PARENTS)
     environments = Environments(settings.data / "environments", settings.environments)
     folders, occupancy = RunFolders(settings.data), Occupancy(settings.capacity)

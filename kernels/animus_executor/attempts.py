@@ -113,9 +113,7 @@ class Attempts:
         """
         self._keep(record, None, lambda handle, _: self._adopted(record, handle))
 
-    def _keep(
-        self, held: Held, asked_at: float | None, work: Callable[[Handle, Keeper], AttemptResult | None]
-    ) -> None:
+    def _keep(self, held: Held, asked_at: float | None, work: Callable[[Handle, Keeper], AttemptResult | None]) -> None:
         handle = self.active[held.execution_id] = Handle()
         keeper = Keeper(
             held,
@@ -126,7 +124,7 @@ class Attempts:
         )
         try:
             with keeper:
-                result = self._result(held.execution_id, lambda: work(handle, keeper), handle, keeper)
+                result = self._result(held, lambda: work(handle, keeper), handle, keeper)
                 if result is None:
                     log.warning("attempt %s is lost", held.execution_id)
                     return
@@ -138,7 +136,7 @@ class Attempts:
             del self.active[held.execution_id]
 
     def _result(
-        self, execution_id: ExecutionId, work: Callable[[], AttemptResult | None], handle: Handle, keeper: Keeper
+        self, held: Held, work: Callable[[], AttemptResult | None], handle: Handle, keeper: Keeper
     ) -> AttemptResult | None:
         try:
             outcome = work()
@@ -153,13 +151,15 @@ class Attempts:
         except (BackendError, OSError) as error:
             outcome = failed(FailureReason.INFRASTRUCTURE, "The executor cannot start runs.", detail=str(error))
         except AttemptLostError as error:
-            log.warning("attempt %s cannot start: %s", execution_id, error)
+            log.warning("attempt %s cannot start: %s", held.execution_id, error)
             return None
+        if outcome is None:
+            kill_processes_of(held.run_id)
         if handle.killed:
             return None if keeper.is_lost else failed(FailureReason.INFRASTRUCTURE, "The executor was stopped.")
         if outcome is not None:
             return outcome
-        return AttemptResult(verdict=Verdict.CANCELED) if handle.canceled else self._killed(execution_id)
+        return AttemptResult(verdict=Verdict.CANCELED) if handle.canceled else self._killed(held.execution_id)
 
     def _launched(self, lease: Lease, handle: Handle, keeper: Keeper) -> AttemptResult | None:
         with ExitStack() as held:
@@ -177,10 +177,7 @@ class Attempts:
         with self.environments.held(Path(record.environment)):
             attempt = self.backend.adopt(self.folders.path(record.execution_id), record.execution_id, record.epoch)
             log.info("%s attempt %s", "adopted" if attempt.is_running else "found the end of", record.execution_id)
-            result = _ended(attempt, handle)
-        if result is None:
-            kill_processes_of(record.run_id)
-        return result
+            return _ended(attempt, handle)
 
     def _assignment(self, lease: Lease, token: str, environment: Path, kernel_parent: Path) -> Assignment:
         return Assignment(

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Protocol, Self
 
 from animus_contracts.executions import Heartbeat, HeartbeatReply
-from animus_contracts.identifiers import ExecutionId
+from animus_contracts.identifiers import ExecutionId, RunId
 from animus_executor.control_plane import RefusedError, StaleError, UnreachableError
 
 CONFIRMED_BEATS = 2
@@ -38,6 +38,10 @@ class Held(Protocol):
     @property
     def execution_id(self) -> ExecutionId:
         """The attempt."""
+
+    @property
+    def run_id(self) -> RunId:
+        """The run."""
 
     @property
     def epoch(self) -> int:

@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import time
@@ -90,7 +91,8 @@ def watch(connection: socket.socket, request: Request) -> int:
         _initiate(request, writer)
         return writer
     os.close(writer)
-    _attend(connection, reports, init, request.limits.memory)
+    if _attend(connection, reports, init, request.limits.memory) == ABANDONED:  # nobody else is left to do it
+        shutil.rmtree(os.path.dirname(request.connection_file), ignore_errors=True)  # noqa: PTH120 - a path of ours
     os._exit(0)
 
 
@@ -136,7 +138,8 @@ def _initiate(request: Request, writer: int) -> None:
             os._exit(0)
 
 
-def _attend(connection: socket.socket, reports: int, init: int, memory: int) -> None:
+def _attend(connection: socket.socket, reports: int, init: int, memory: int) -> str:
+    """Watch until the run is over; return why it was ended, if it did not end by itself."""
     events = select.poll()
     events.register(connection, select.POLLIN)
     events.register(reports, select.POLLIN)
@@ -166,6 +169,7 @@ def _attend(connection: socket.socket, reports: int, init: int, memory: int) -> 
                 cause = cause or OUT_OF_MEMORY
                 _kill_all()
     _conclude(connection, init, said, cause, peak)
+    return cause
 
 
 def _order(connection: socket.socket) -> bytes:

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -15,11 +17,17 @@ import pytest
 
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import FailureReason
-from animus_executor.owner import owned
+from animus_executor.owner import FolderTakenError, owned
 from animus_executor.runs import RunFolders
 from tests.fakes.control_plane import EXECUTOR_TOKEN, ControlPlaneSimulator
 from tests.fakes.plans import a_plan, a_planned_environment
 
+HOLDS = """
+import pathlib, sys
+from animus_executor.owner import owned
+with owned(pathlib.Path(sys.argv[1]), patience=0.1):
+    pass
+"""
 COMMAND = [sys.executable, "-m", "animus_executor"]
 
 
@@ -41,16 +49,23 @@ def test_a_wrong_setting_ends_it_with_one_line(variables: dict[str, str]) -> Non
     assert done.stderr.decode() == "animus-executor: ANIMUS_EXECUTOR_CONTROL_PLANE is required\n"
 
 
-def test_a_folder_that_another_executor_works_in_is_refused_with_one_line(
-    variables: dict[str, str], tmp_path: Path
-) -> None:
-    variables["ANIMUS_EXECUTOR_CONTROL_PLANE"] = "http://127.0.0.1:1"
+def test_a_folder_that_another_executor_works_in_is_refused(tmp_path: Path) -> None:
     with owned(tmp_path / "data"):
-        done = subprocess.run(COMMAND, env=variables, capture_output=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.decode() == (
-        f"animus-executor: another executor works in {tmp_path / 'data'}: give each one a folder of its own\n"
-    )
+        with (
+            pytest.raises(FolderTakenError, match="give each one a folder of its own"),
+            owned(tmp_path / "data", patience=0.3),
+        ):
+            pass
+        done = subprocess.run([sys.executable, "-c", HOLDS, str(tmp_path / "data")], capture_output=True, check=False)
+        assert done.stderr.endswith(b"give each one a folder of its own\n")
+
+
+def test_a_predecessor_that_stops_is_waited_for(tmp_path: Path) -> None:
+    predecessor = ExitStack()
+    predecessor.enter_context(owned(tmp_path))
+    threading.Timer(0.4, predecessor.close).start()
+    with owned(tmp_path, patience=5.0):
+        pass
 
 
 def test_it_reports_what_a_killed_predecessor_left_takes_runs_and_stops_with_everything_it_started(
