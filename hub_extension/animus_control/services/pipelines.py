@@ -39,6 +39,7 @@ from animus_control.services.operations import operation
 from animus_control.services.pipeline_binding import bind_pipeline, role_of
 from animus_control.services.pipeline_steps import advance, store
 from animus_control.services.ports import UnitOfWork
+from animus_control.services.quotas import check_priority
 from animus_control.services.scope import by_id, project_of
 
 MAX_REASON = 500
@@ -48,6 +49,7 @@ MAX_REASON = 500
 def submit_pipeline(uow: UnitOfWork, call: Call, message: SubmitPipeline) -> PipelineRun:
     """Submit a pipeline; its first nodes are queued when this returns."""
     _require_personal_role(uow, call)
+    check_priority(uow, call, message)
     run_id = PipelineRunId(call.new_id())
     bound = bind_pipeline(uow, call, message, run_id)
     run = PipelineRun(

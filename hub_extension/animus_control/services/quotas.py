@@ -8,6 +8,7 @@ import msgspec
 
 from animus_contracts.audit import Action
 from animus_contracts.identifiers import QuotaId
+from animus_contracts.pipeline_runs import SubmitPipeline
 from animus_contracts.problems import Fault
 from animus_contracts.quotas import ProjectQuota, PutQuota, Quota
 from animus_contracts.runs import Run, SubmitRun
@@ -48,7 +49,7 @@ def read_quota(uow: UnitOfWork, call: Call, message: None) -> ProjectQuota:  # n
     return ProjectQuota(quota=standing.quota, usage=usage_of(standing, call.now))
 
 
-def check_priority(uow: UnitOfWork, call: Call, message: SubmitRun) -> None:
+def check_priority(uow: UnitOfWork, call: Call, message: SubmitRun | SubmitPipeline) -> None:
     """Refuse a priority above what the project's quota allows; nobody's quota forbids the usual one.
 
     Raises:

@@ -35,14 +35,13 @@ from animus_contracts.environments import Environment, EnvironmentLock, Environm
 from animus_contracts.executions import Execution, ExecutionState, Provenance, Verdict
 from animus_contracts.executors import Executor
 from animus_contracts.lineage import LineageEdge, Predicate
-from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, NodeState, PipelineRun, PipelineState
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Effect, Policy, PolicyDecision, PolicySnapshot, PolicyState
 from animus_contracts.projects import Project, ProjectState, Role, RoleBinding, SubjectType
 from animus_contracts.quotas import Quota
 from animus_contracts.runs import Failure, Limitation, Progress, Relation, Run, RunClass, RunState
 from animus_contracts.schedules import Firing, FiringState, Schedule, ScheduleState
-from animus_control.storage import check_tables  # noqa: F401 - the schema is complete only with them
+from animus_control.storage import check_tables, pipeline_tables  # noqa: F401 - the schema is complete only with them
 from animus_control.storage.columns import METADATA, SERIAL, Instant, Message, number, of_project, records, text, word
 
 QUEUED = condition("state = 'queued'")
@@ -57,7 +56,6 @@ ACTIVE = condition("state = 'active'")
 NOT_RETIRED = condition("state <> 'retired'")
 STARTED = condition("state IN ('fired', 'pending')")
 NOT_ENDED = condition("state NOT IN ('canceled', 'failed', 'succeeded')")
-IN_PROGRESS = condition("state IN ('canceling', 'running')")
 
 
 projects = Table(
@@ -196,7 +194,7 @@ Index(
 firings = records(
     "firings", "firing_id", Firing,
     text("schedule_id"), Column("due_at", Instant, nullable=False),
-    word("state", FiringState), number("version"), Column("inspection_id", Text), text("reason"), text("commit"),
+    word("state", FiringState), number("version"), Column("inspection_id", Text), text("reason"), text("commit_id"),
     Column("run_id", Text), Column("decision_id", Text),
     of_project("schedules", "schedule_id"),
     of_project("runs", "run_id"),
@@ -205,42 +203,6 @@ firings = records(
 )  # fmt: skip
 
 plans = records("plans", "run_id", Plan, of_project("runs", "run_id"))
-
-pipeline_runs = records(
-    "pipeline_runs", "pipeline_run_id", PipelineRun,
-    text("name"), text("created_by"), word("state", PipelineState), number("version"),
-    Column("counts", Message(dict[NodeState, int]), nullable=False),
-    Column("finished_at", Instant), text("reason"),
-    by=("name", "state"),
-)  # fmt: skip
-Index(
-    "ix_pipeline_runs_in_progress", pipeline_runs.c.pipeline_run_id,
-    sqlite_where=IN_PROGRESS, postgresql_where=IN_PROGRESS,
-)  # fmt: skip
-
-pipeline_plans = records(
-    "pipeline_plans", "pipeline_run_id", BoundPipeline, of_project("pipeline_runs", "pipeline_run_id")
-)
-
-pipeline_nodes = Table(
-    "pipeline_nodes",
-    METADATA,
-    text("project_id"),
-    text("pipeline_run_id"),
-    number("place"),
-    text("node"),
-    word("state", NodeState),
-    number("version"),
-    Column("run_id", Text),
-    text("reason"),
-    Column("metrics", Message(dict[str, float]), nullable=False),
-    Column("submitted_at", Instant),
-    Column("ended_at", Instant),
-    Column("document", Message(NodeRun), nullable=False),
-    PrimaryKeyConstraint("project_id", "pipeline_run_id", "place"),
-    of_project("pipeline_runs", "pipeline_run_id"),
-    of_project("runs", "run_id"),
-)
 
 executions = Table(
     "executions",

@@ -13,10 +13,11 @@ from animus_contracts.pages import Page
 from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, NodeState, PipelineRun
 from animus_contracts.runs import TERMINAL_STATES
 from animus_control.storage.cursors import decode_number, page_of
+from animus_control.storage.pipeline_tables import IN_PROGRESS, pipeline_nodes, pipeline_plans, pipeline_runs
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, ReadableTable
 from animus_control.storage.session import Session
-from animus_control.storage.tables import IN_PROGRESS, pipeline_nodes, pipeline_plans, pipeline_runs, runs
+from animus_control.storage.tables import runs
 
 LAYOUT = Layout[PipelineRun](pipeline_runs, changing=("state", "version", "counts", "finished_at", "reason"))
 PLANS = Layout[BoundPipeline](pipeline_plans)

@@ -28,6 +28,7 @@ from animus_contracts.pipeline_runs import (
 from animus_contracts.pipelines import Pipeline
 from animus_contracts.policies import PutPolicy
 from animus_contracts.projects import PutRoleBinding, Role, SubjectType
+from animus_contracts.quotas import PutQuota
 from animus_contracts.runs import CancelRun, CodeRef, Failure, FailureReason, NodeRef, Run, RunState
 from animus_control.domain.errors import ConflictError, InvalidError, MissingError
 from animus_control.domain.identity import EVERY_PROJECT, SYSTEM, Principal, PrincipalKind
@@ -415,6 +416,15 @@ def test_a_submission_with_a_fault_is_refused_with_its_place_and_makes_nothing(
     assert (refused.value.code, refused.value.faults[0].path) == (code, place)
     assert desk.do(VIC, "pipelines.list", PipelineListQuery(), project="demo").items == []
     assert desk.lease() is None
+
+
+def test_a_priority_beyond_the_projects_quota_is_refused_at_once(desk: Desk) -> None:
+    desk.project()
+    desk.lock()
+    desk.do(ADA, "quotas.put", PutQuota(max_priority=5), project="demo")
+    with pytest.raises(InvalidError) as refused:
+        desk.do(ED, "pipelines.submit", submission(FORK, priority=6), project="demo")
+    assert refused.value.code == "priority_limit_exceeded"
 
 
 def test_a_pipeline_run_of_another_project_is_not_there(desk: Desk) -> None:
