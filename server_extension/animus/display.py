@@ -102,7 +102,7 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
         "created": lambda it: it.created_at,
     },
     Run: RUN,
-    ListedRun: RUN | {"waits": lambda it: _waits(it)},
+    ListedRun: RUN | {"waits": _waits},
     StoppedRun: {"stopped": lambda it: it.told} | RUN,
     PipelineRun: {
         "pipeline run": lambda it: it.pipeline_run_id,

@@ -49,6 +49,11 @@ class Wish:
         labels: Annotations.
         commit: Commit the notebook with this message and push it first.
         push: Push the branch first when its commit is not at the remote.
+        priority: Place in the project's queue, from -100 to 100.
+        queue_seconds: How long it may wait for an executor; for ever when None.
+        cell_seconds: How long one cell may take; as long as the run when None.
+        retries: How often it is retried after a failure of the infrastructure.
+        executor_labels: Labels an executor must have to be given the run.
         snapshot: Publish the working tree as it is even for a production run (which its policies may refuse).
     """
 
@@ -65,6 +70,11 @@ class Wish:
     commit: str = ""
     push: bool = False
     snapshot: bool = False
+    priority: int = 0
+    queue_seconds: float | None = None
+    cell_seconds: float | None = None
+    retries: int = 0
+    executor_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +123,11 @@ def prepare(client: Client, wish: Wish) -> tuple[SubmitRun, list[str]]:
         seed=wish.seed,
         limitations=code.limitations,
         labels=dict(wish.labels),
+        priority=wish.priority,
+        queue_seconds=None if wish.queue_seconds is None else round(wish.queue_seconds),
+        cell_seconds=wish.cell_seconds,
+        retries=wish.retries,
+        executor_labels=dict(wish.executor_labels),
     )
     return submission, code.notes
 

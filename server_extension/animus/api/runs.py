@@ -26,6 +26,7 @@ from animus_contracts.digests import Digest
 from animus_contracts.executions import RunEvent
 from animus_contracts.explanations import Explanation
 from animus_contracts.pages import ArtifactFindQuery, EventsQuery, ListQuery, RunListQuery
+from animus_contracts.queues import Waiting
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run, RunState, SubmitRun
 
 LONGEST_SILENCE = 300.0
@@ -63,6 +64,11 @@ class Runs(Group):
         message = ReplayRun(verify=verify, tolerances=tolerances or Tolerances())
         made: Run = self._call("runs.replay", message, run=run)
         return made
+
+    def waiting(self, run: str) -> Waiting:
+        """Return why a run waits, and where it is in the queue."""
+        told: Waiting = self._call("runs.waiting", run=run)
+        return told
 
     def explain(self, run: str) -> Explanation:
         """Return the complete story of a run."""
