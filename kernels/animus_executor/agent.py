@@ -5,7 +5,7 @@
 Rules kept here:
 
 * attempts of a predecessor come first, each in a slot, even when they are more than there are slots now;
-* the slots ask in turns, with what is free at that moment: no two of them are given the same cores;
+* a slot asks with what is free at that moment and nobody else has offered: no two are given the same cores;
 * nothing ends the agent but :meth:`Agent.stop`: a control plane that is down is asked again, with growing pauses.
 """
 
@@ -28,7 +28,8 @@ from animus_executor.machine import Occupancy
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 15.0  # half a lease, which counts from before the waiting
-BUSY_WAIT_SECONDS = 5.0  # what is free changes when an attempt ends, and has to be said anew
+BUSY_WAIT_SECONDS = 5.0  # what became free meanwhile may together be enough for a larger run
+LOOK_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 
@@ -66,7 +67,6 @@ class Agent:
         self._execute = execute
         self._request = request
         self._occupancy = occupancy
-        self._turn = threading.Lock()
         self._stopping = threading.Event()
         first = [*adopted, *[None] * max(0, slots - len(adopted))]
         self._slots = [
@@ -95,8 +95,7 @@ class Agent:
         pause = FIRST_PAUSE
         while is_permanent and not self._stopping.is_set():
             try:
-                with self._turn:
-                    lease, asked_at = self._ask()
+                lease, asked_at = self._ask()
             except ProtocolError as error:
                 log.warning("no lease: %s", error)
                 self._stopping.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
@@ -107,17 +106,17 @@ class Agent:
                 _guarded(partial(self._execute, lease, asked_at))
 
     def _ask(self) -> tuple[Lease | None, float]:
-        """Ask with what is free now, and count what is given before anybody else asks."""
-        asked_at = time.monotonic()
-        if self._stopping.is_set():
-            return None, asked_at
-        seconds = WAIT_SECONDS if self._occupancy.is_idle else BUSY_WAIT_SECONDS
-        free = self._occupancy.free()
-        lease = self._leases.lease(msgspec.structs.replace(self._request, wait_seconds=seconds, capacity=free))
-        if lease is None or self._stopping.is_set():
-            return None, asked_at
-        self._occupancy.take(lease.execution_id, lease.plan.resources)
-        return lease, asked_at
+        """Offer what is free, and count what is given before it is offered again."""
+        with self._occupancy.offered(LOOK_SECONDS) as free:
+            asked_at = time.monotonic()
+            if free is None or self._stopping.is_set():
+                return None, asked_at
+            seconds = WAIT_SECONDS if free == self._occupancy.total else BUSY_WAIT_SECONDS
+            lease = self._leases.lease(msgspec.structs.replace(self._request, wait_seconds=seconds, capacity=free))
+            if lease is None or self._stopping.is_set():
+                return None, asked_at
+            self._occupancy.take(lease.execution_id, lease.plan.resources)
+            return lease, asked_at
 
 
 def _guarded(work: Callable[[], None]) -> None:

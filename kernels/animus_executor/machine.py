@@ -2,13 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the machine has, and what the attempts that live on it leave free.
 
-A run is counted from the moment it is leased to the moment its attempt is over, by what its plan asks for.
+A run is counted from the moment it is leased to the moment its attempt is over, by what its plan asks for. What one
+question offers, no other question offers until it is answered: so slots may ask at the same time, and what becomes
+free is offered at once.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from animus_contracts.environments import Resources
@@ -23,38 +28,63 @@ class Occupancy:
 
     Args:
         total: What it has.
+
+    Attributes:
+        total: The same.
     """
 
     def __init__(self, total: Capacity) -> None:
-        self._total = total
-        self._lock = threading.Lock()
-        self._taken: dict[str, Resources] = {}
+        self.total = total
+        self._changed = threading.Condition()
+        self._taken: dict[str, Resources | Capacity] = {}
 
     def take(self, execution_id: str, resources: Resources) -> None:
         """Count an attempt from now on."""
-        with self._lock:
+        with self._changed:
             self._taken[execution_id] = resources
 
     def release(self, execution_id: str) -> None:
         """Count an attempt no longer."""
-        with self._lock:
+        with self._changed:
             self._taken.pop(execution_id, None)
+            self._changed.notify_all()
 
     def free(self) -> Capacity:
         """Return what is left; never less than nothing, as when a successor adopts more than it may take itself."""
-        with self._lock:
-            taken = list(self._taken.values())
-        total = self._total
+        with self._changed:
+            return self._free()
+
+    @contextmanager
+    def offered(self, seconds: float) -> Iterator[Capacity | None]:
+        """Hold all that is free, to offer it; None when nothing became free within some seconds.
+
+        An attempt that comes of the offer is taken before the offer ends.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: _is_something(self._free()), seconds)
+            free = self._free()
+            if _is_something(free):
+                self._taken[offer := secrets.token_hex(8)] = free
+        if not _is_something(free):
+            yield None
+            return
+        try:
+            yield free
+        finally:
+            self.release(offer)
+
+    def _free(self) -> Capacity:
+        taken, total = self._taken.values(), self.total
         return Capacity(
             cpus=max(0.0, total.cpus - sum(resources.cpus for resources in taken)),
             memory_mib=max(0, total.memory_mib - sum(resources.memory_mib for resources in taken)),
             gpus=max(0, total.gpus - sum(resources.gpus for resources in taken)),
         )
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is taken."""
-        return not self._taken
+
+def _is_something(capacity: Capacity) -> bool:
+    """Say whether any run could do with it; one without accelerators can."""
+    return capacity.cpus > 0 and capacity.memory_mib > 0
 
 
 def cpus() -> float:
