@@ -42,6 +42,8 @@ from tests.ports.records_of_a_project import (
     write,
 )
 from tests.ports.records_of_checks import add_checks
+from tests.ports.records_of_pipelines import add_pipelines
+from tests.ports.records_of_rules import add_rules
 
 UNGUARDED = {"executors", "idempotency_keys", "outbox", "project_usage", "role_bindings", "run_events", "tokens"}
 
@@ -96,6 +98,8 @@ def add_everything(uow: UnitOfWork) -> None:
     uow.objects.add(PROJECT_ID, StoredObject(digest=digest("a"), size_bytes=1), NOW)
     uow.quotas.add(a_quota())
     add_checks(uow, run, others[0])
+    add_rules(uow, run)
+    add_pipelines(uow)
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -174,6 +178,14 @@ def test_row_that_changes_cannot_be_deleted(filled: StoredDatabase, table: str) 
         "inspections SET document = '{}'",
         "preflights SET inspection_id = 'x'",
         "comparisons SET left_run_id = 'x'",
+        "approvals SET run_id = 'x'",
+        "approvals SET expires_at = 0",
+        "schedules SET document = '{}'",
+        "firings SET due_at = 0",
+        "pipeline_runs SET document = '{}'",
+        "pipeline_runs SET created_by = 'user:mallory'",
+        "pipeline_nodes SET document = '{}'",
+        "pipeline_nodes SET node = 'x'",
     ],
 )
 def test_fixed_column_cannot_be_changed(filled: StoredDatabase, change: str) -> None:

@@ -8,60 +8,25 @@ import msgspec
 import pytest
 
 from animus_contracts.artifacts import Metric
-from animus_contracts.digests import Digest
 from animus_contracts.identifiers import PipelineRunId, RunId
-from animus_contracts.pipeline_plans import build_pipeline_plan
-from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, NodeState, PipelineRun, PipelineState
-from animus_contracts.pipelines import Node, OnFailure, Pipeline
-from animus_contracts.projects import Role
-from animus_contracts.runs import RunClass
+from animus_contracts.pipeline_runs import NodeRun, NodeState, PipelineRun, PipelineState
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.failures import RuleBrokenError
 from tests.ports.records_of_a_project import (
-    CODE,
     NOW,
     OTHER_ID,
     PROJECT_ID,
-    WHO,
     a_run,
     add_runs,
     add_surroundings,
-    digest,
     identifier,
     write,
 )
+from tests.ports.records_of_pipelines import ID, a_bound, a_pipeline_run, rows_of
 
-ID = PipelineRunId(identifier(70))
 RUN = a_run(100)
-PIPELINE = Pipeline(name="wine", environment="e", nodes={"a": Node(notebook="a.ipynb"), "b": Node(notebook="b.ipynb")})
-
-
-def a_pipeline_run(number: int = 70) -> PipelineRun:
-    return PipelineRun(
-        pipeline_run_id=PipelineRunId(identifier(number)), project_id=PROJECT_ID, name="wine", code=CODE,
-        file_digest=Digest(digest("file")), plan_hash=digest("plan"), parameters={"x": 1},
-        run_class=RunClass.DEVELOPMENT, max_parallel=2, on_failure=OnFailure.FAIL_FAST, labels={}, repairs=None,
-        created_at=NOW, created_by=WHO, counts={NodeState.WAITING: 2},
-    )  # fmt: skip
-
-
-def a_bound(run: PipelineRun) -> BoundPipeline:
-    return BoundPipeline(
-        project_id=PROJECT_ID, pipeline_run_id=run.pipeline_run_id, plan=build_pipeline_plan(PIPELINE, {}),
-        bindings={}, limitations=[], priority=0, role=Role.EDITOR,
-    )  # fmt: skip
-
-
-def rows_of(run: PipelineRun) -> list[NodeRun]:
-    return [
-        NodeRun(
-            project_id=PROJECT_ID, pipeline_run_id=run.pipeline_run_id, place=place, node=name, item=None,
-            parameters={"x": 1.0},
-        )
-        for place, name in enumerate("ab")
-    ]  # fmt: skip
 
 
 @pytest.fixture
