@@ -6,6 +6,7 @@ own, because a replay rarely has the first run's."""
 from __future__ import annotations
 
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,32 +43,48 @@ def replay(folder: Path, expected: Expected, parents: tuple[str, str]) -> Output
     return compare(ComparisonRequest(left=sides[0], right=sides[1]))
 
 
-def _run(
+def _run(folder: Path, source: Path, parent: str, *, files: dict[str, str] = FILES, **more: Any) -> ComparedRun:
+    for name in ("checkout", "inputs", "outputs", "scratch", "support"):
+        (folder / name).mkdir(parents=True, mode=0o755)
+    for name in sorted(files, reverse=more.pop("is_reversed", False)):
+        (folder / "inputs" / name).write_text(files[name])
+    (folder / "checkout" / source.name).write_bytes(source.read_bytes())
+    assignment = _assignment(folder, source.name, parent, **more)
+    with Cancellation() as never:
+        outcome = execute(assignment, lambda _: None, never)
+    run = a_run(
+        run_id=RunId(assignment.run_id),
+        seed=assignment.seed,
+        parameters=assignment.parameters,
+        resources=assignment.resources,
+        datasets=[_binding(files)],
+        state=STATES[outcome.verdict],
+        failure=outcome.failure,
+    )
+    facts = RunFacts(run=run, provenance=_provenance(assignment.notebook, outcome))
+    outputs, _ = collect_outputs(assignment.outputs)
+    executed = Produced(name=source.name, kind=ArtifactKind.NOTEBOOK, path=assignment.output)
+    return ComparedRun(facts=facts, artifacts=[_compared(produced) for produced in (executed, *outputs)])
+
+
+def _assignment(
     folder: Path,
-    source: Path,
+    name: str,
     parent: str,
     *,
     seed: int | None = None,
     cpus: float = 1.0,
     parameters: dict[str, Any] | None = None,
-    files: dict[str, str] = FILES,
-    is_reversed: bool = False,
-) -> ComparedRun:
-    for name in ("checkout", "inputs", "outputs", "scratch", "support"):
-        (folder / name).mkdir(parents=True, mode=0o755)
-    for name in sorted(files, reverse=is_reversed):
-        (folder / "inputs" / name).write_text(files[name])
-    notebook = folder / "checkout" / source.name
-    notebook.write_bytes(source.read_bytes())
-    run_id = RunId(f"run-{folder.name}")
-    assignment = NotebookAssignment(
-        run_id=run_id,
+) -> NotebookAssignment:
+    notebook = folder / "checkout" / name
+    return NotebookAssignment(
+        run_id=f"run-{folder.name}",
         notebook=notebook,
         output=folder / "executed.ipynb",
         log=folder / "kernel.log",
         parameters=parameters or {},
         parameters_schema_digest=schema_digest(read_parameters(nbformat.read(notebook, 4))),
-        python=Path(parent),
+        python=Path(sys.executable),
         kernel_parent=parent,
         checkout=folder / "checkout",
         inputs=folder / "inputs",
@@ -77,21 +94,6 @@ def _run(
         resources=Resources(wall_seconds=90, memory_mib=MEMORY_MIB, cpus=cpus),
         seed=seed,
     )
-    with Cancellation() as never:
-        outcome = execute(assignment, lambda _: None, never)
-    run = a_run(
-        run_id=run_id,
-        seed=seed,
-        parameters=parameters or {},
-        resources=assignment.resources,
-        datasets=[_binding(files)],
-        state=STATES[outcome.verdict],
-        failure=outcome.failure,
-    )
-    facts = RunFacts(run=run, provenance=_provenance(notebook, outcome))
-    outputs, _ = collect_outputs(assignment.outputs)
-    executed = Produced(name=source.name, kind=ArtifactKind.NOTEBOOK, path=assignment.output)
-    return ComparedRun(facts=facts, artifacts=[_compared(produced) for produced in (executed, *outputs)])
 
 
 def _binding(files: dict[str, str]) -> DatasetBinding:

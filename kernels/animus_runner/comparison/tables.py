@@ -14,7 +14,8 @@ from animus_runner.comparison.findings import Closeness, Finding, incomparable
 
 MAX_FIELD = 1 << 20
 MAX_SHOWN = 60
-MAX_DIGITS = 400
+MAX_DIGITS = 300
+"""A longer number may not fit a float."""
 
 
 def compare_tables(left: Path, right: Path, delimiter: str, tolerances: Tolerances) -> Finding:

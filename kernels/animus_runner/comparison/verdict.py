@@ -43,16 +43,11 @@ def compare(request: ComparisonRequest) -> OutputComparison:
     artifacts = compare_artifacts(left.artifacts, right.artifacts, tolerances)
     notes += _endings(left, right)
     matches = [pair.finding.match for pair in pairs] + [artifact.match for artifact in artifacts]
-    if (cells is None) is not (other_cells is None) or _ended_differently(left, right):
-        matches.append(Match.DIFFERENT)
-    elif cells is None:
-        matches.append(Match.INCOMPARABLE)
-    verdict = max(matches, key=ORDER.__getitem__, default=Match.IDENTICAL)
+    verdict = max([*matches, _of_whole(request, cells, other_cells)], key=ORDER.__getitem__)
     differing = [pair for pair in pairs if pair.finding.match is not Match.IDENTICAL]
     steps = scan(cells or other_cells or [], is_seeded=left.facts.run.seed is not None)
-    causes = find_causes(
-        input_differences(left.facts, right.facts), steps, _first_difference(pairs, artifacts, request)
-    )
+    inputs = input_differences(left.facts, right.facts)
+    causes = find_causes(inputs, steps, _first_difference(pairs, artifacts, request))
     return OutputComparison(
         verdict=verdict,
         artifacts=artifacts,
@@ -65,6 +60,13 @@ def compare(request: ComparisonRequest) -> OutputComparison:
         tolerances=tolerances,
         notes=notes,
     )
+
+
+def _of_whole(request: ComparisonRequest, cells: list[Cell] | None, other_cells: list[Cell] | None) -> Match:
+    """Return how alike two runs are before anything they produced is looked at: how they ended, whether they can be."""
+    if (cells is None) is not (other_cells is None) or _ending(request.left) != _ending(request.right):
+        return Match.DIFFERENT
+    return Match.INCOMPARABLE if cells is None else Match.IDENTICAL
 
 
 def _cells(side: ComparedRun, which: str, notes: list[str]) -> list[Cell] | None:
@@ -95,10 +97,6 @@ def _endings(left: ComparedRun, right: ComparedRun) -> list[str]:
 def _ending(side: ComparedRun) -> str:
     run = side.facts.run
     return f"{run.state.value} ({run.failure.reason.value})" if run.failure else run.state.value
-
-
-def _ended_differently(left: ComparedRun, right: ComparedRun) -> bool:
-    return _ending(left) != _ending(right)
 
 
 def _told(pair: Pair, *, has_diff: bool) -> CellComparison:

@@ -81,6 +81,8 @@ SVG = '<svg><metadata><dc:date>{0}</dc:date></metadata><path id="p{1}"/><use hre
         ("a.csv", "x\n1\n", "x\n1\n2\n", D),
         ("a.csv", "x,y\n1,2\n", "x,y\n1\n", D),
         ("a.csv", "x\n1_0\n", "x\n10\n", D),
+        ("a.csv", "x\n" + "9" * 290, "x\n1.5", D),
+        ("a.csv", "x\n" + "9" * 400, "x\n" + "8" * 400, D),
         ("a.csv", b"x\n\xff\n", "x\n1\n", N),
         ("a.csv", '"' + "x" * (2 << 20) + '"', "x", N),
         ("a.tsv", f"x\ty\na\t{THIRD}\n", f"x\ty\na\t{NOISE}\n", E),
