@@ -105,7 +105,7 @@ class Firing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         due_at: The time; a schedule has at most one firing for it.
         inspection_id: The inspection that finds the commit of the schedule's branch.
         reason: Why it was not fired, in one sentence.
-        commit: The commit that was run.
+        commit_id: The commit that was run.
         run_id: The run it submitted.
         decision_id: The policy decision that refused it.
     """
@@ -119,6 +119,6 @@ class Firing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     state: FiringState = FiringState.PENDING
     version: int = 1
     reason: str = ""
-    commit: str = ""
+    commit_id: str = ""
     run_id: RunId | None = None
     decision_id: DecisionId | None = None

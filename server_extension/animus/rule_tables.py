@@ -53,7 +53,7 @@ COLUMNS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
         "due": lambda it: it.due_at,
         "state": lambda it: it.state,
         "run": lambda it: _optional(it.run_id),
-        "commit": lambda it: it.commit[:12],
+        "commit": lambda it: it.commit_id[:12],
         "why": lambda it: it.reason,
     },
 }
@@ -83,7 +83,7 @@ def of_schedule(story: ScheduleStory) -> Iterator[Section]:
         "Last",
         [
             "  ".join(
-                filter(None, (_when(firing.due_at), firing.state, firing.run_id, firing.commit[:12], firing.reason))
+                filter(None, (_when(firing.due_at), firing.state, firing.run_id, firing.commit_id[:12], firing.reason))
             )
             for firing in story.firings
         ],

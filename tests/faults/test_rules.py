@@ -93,7 +93,7 @@ def test_a_schedule_follows_its_branch_while_control_planes_come_and_go(
     with plant.client("rules", user="bob") as bob:
         bob.schedules.create(wanted)
         (first,) = fired(bob, 1)
-        assert first.commit == submission.code.commit
+        assert first.commit_id == submission.code.commit
 
         newer = repository.commit({"train.ipynb": notebook("print('two')")})
         plant.kill(CONTROL)
@@ -101,7 +101,7 @@ def test_a_schedule_follows_its_branch_while_control_planes_come_and_go(
         plant.wait_ready()
         second, _ = fired(bob, 2)
 
-        assert second.commit == newer
+        assert second.commit_id == newer
         for firing in (first, second):
             assert firing.run_id is not None
             ended = bob.runs.wait(firing.run_id)

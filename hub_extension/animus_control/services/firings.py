@@ -156,7 +156,7 @@ def _submit(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing, mes
     except AnimusError as error:
         _settle(uow, call, firing, FiringState.REFUSED, reason=error.detail)
         return
-    _settle(uow, call, firing, FiringState.FIRED, run_id=run.run_id, commit=run.code.commit)
+    _settle(uow, call, firing, FiringState.FIRED, run_id=run.run_id, commit_id=run.code.commit)
     if running is not None and schedule.overlap is Overlap.CANCEL_PREVIOUS:
         reason = CancelRun(reason=f"the schedule {schedule.name!r} has started its next run")
         cancel_run(uow, replace(acting, path={"run": running.run_id}), reason)

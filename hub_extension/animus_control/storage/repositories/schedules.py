@@ -17,7 +17,7 @@ from animus_control.storage.tables import ACTIVE, NOT_RETIRED, PENDING, firings,
 
 LAYOUT = Layout[Schedule](schedules, changing=("state", "version", "next_at"))
 FIRINGS = Layout[Firing](
-    firings, changing=("state", "version", "inspection_id", "reason", "commit", "run_id", "decision_id")
+    firings, changing=("state", "version", "inspection_id", "reason", "commit_id", "run_id", "decision_id")
 )
 _DUE = Prepared(
     LAYOUT.select()

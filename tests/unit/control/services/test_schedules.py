@@ -97,7 +97,7 @@ def test_a_schedule_submits_its_run_in_the_owners_name_once_for_each_time(any_de
 
     (firing,) = firings(desk)
     run = run_of(desk, firing)
-    assert (firing.state, firing.due_at, firing.commit) == (FiringState.FIRED, schedule.next_at, run.code.commit)
+    assert (firing.state, firing.due_at, firing.commit_id) == (FiringState.FIRED, schedule.next_at, run.code.commit)
     assert (run.created_by, run.state) == ("user:ed", RunState.QUEUED)
     assert run.schedule is not None
     assert (run.schedule.schedule_id, run.schedule.firing_id) == (schedule.schedule_id, firing.firing_id)
@@ -378,7 +378,7 @@ def test_a_branch_is_resolved_at_each_firing_and_the_commit_recorded(any_desk: D
 
     (fired,) = firings(desk)
     run = run_of(desk, fired)
-    assert (fired.state, fired.commit, run.code.commit) == (FiringState.FIRED, NEW_COMMIT, NEW_COMMIT)
+    assert (fired.state, fired.commit_id, run.code.commit) == (FiringState.FIRED, NEW_COMMIT, NEW_COMMIT)
     assert (run.created_by, run.limitations) == ("user:ed", [Limitation.SEED_NOT_SET])
 
 

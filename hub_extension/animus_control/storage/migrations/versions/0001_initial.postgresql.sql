@@ -388,7 +388,7 @@ CREATE TABLE firings (
   version BIGINT NOT NULL,
   inspection_id TEXT,
   reason TEXT NOT NULL,
-  commit TEXT NOT NULL,
+  commit_id TEXT NOT NULL,
   run_id TEXT,
   decision_id TEXT,
   document TEXT NOT NULL,
