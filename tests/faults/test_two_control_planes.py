@@ -91,6 +91,7 @@ def test_one_that_hangs_in_the_middle_of_a_transaction_is_not_waited_for_longer_
         time.sleep(0.2)
     f19.faults["hung with the lock"] += 1
     f19.recoveries.append(until_accepted(plant, lock, SECOND_CONTROL))
+    plant.kill(CONTROL)
     f19.finish()
     assert max(f19.recoveries) < HANG_SECONDS
 
