@@ -4,12 +4,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select
+import importlib
+import pkgutil
+import re
+
+import pytest
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from animus_control.storage import repositories
 from animus_control.storage.known import MOST_CHARACTERS, MOST_KNOWN, Known
 from animus_control.storage.prepared import Prepared
-from animus_control.storage.tables import projects, runs
+from animus_control.storage.tables import SCHEMA, projects, runs
 
 RUN_STATEMENT = select(runs.c.state).where(runs.c.run_id == bindparam("run"))
 RUN = Prepared(RUN_STATEMENT).on(sqlite.dialect())
@@ -67,3 +73,25 @@ def test_so_many_answers_are_remembered_and_no_more() -> None:
     for number in range(3 * MOST_KNOWN):
         known.put(RUN, [number], ["row"], characters=1)
     assert 0 < sum(known.get(RUN, [number]) is not None for number in range(3 * MOST_KNOWN)) <= MOST_KNOWN
+
+
+def prepared_queries() -> dict[str, Prepared]:
+    """Return every query that a repository has prepared under a name."""
+    modules = [
+        importlib.import_module(f"{repositories.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(repositories.__path__)
+    ]
+    return {
+        f"{module.__name__.rpartition('.')[2]}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Prepared) and isinstance(value.statement, Select)
+    }
+
+
+@pytest.mark.parametrize("name", prepared_queries())
+def test_query_that_may_be_remembered_depends_on_the_rows_of_one_table_alone(name: str) -> None:
+    query = prepared_queries()[name].on(sqlite.dialect())
+    read = set(re.findall(r"(?:FROM|JOIN|,)\s+\"?([a-z_]+)", query.sql)) & set(SCHEMA.tables)
+    assert query.table == (read.pop() if len(read) == 1 else "")
+    assert not re.search(r"(?i)current_|now\(|clock|julian|strftime|unixepoch|random", query.sql)
