@@ -182,3 +182,38 @@ def test_a_series_is_drawn_from_its_lowest_to_its_highest(values: list[float], d
 @pytest.mark.parametrize(("count", "told"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**50, "1024.0 TiB")])
 def test_sizes_are_for_people(count: int, told: str) -> None:
     assert painting.size(count) == told
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("pending", "waits until 2026-01-08T00:00 UTC for another person's approval: four eyes"),
+        ("approved", "approval approved by user:eve: go"),
+        ("refused", "approval refused by user:eve: go"),
+        ("expired", "approval expired by user:eve: go"),
+    ],
+)
+def test_who_follows_a_run_is_told_of_its_approval(state: str, expected: str) -> None:
+    story = Story(a_run(state=RunState.AWAITING_APPROVAL))
+    data = {
+        "state": state,
+        "reason": "four eyes",
+        "by": "user:eve",
+        "comment": "go",
+        "expires_at": "2026-01-08T00:00:00",
+    }
+
+    story.fold(events(("approval.changed", data))[0])
+
+    assert (story.approval, painting.position(story, NOW)) == (expected, expected.replace("'", "&#x27;"))
+
+
+def test_nothing_hostile_gets_out_of_an_approval() -> None:
+    story = Story(a_run(state=RunState.AWAITING_APPROVAL))
+    data = {"state": "pending", "reason": HOSTILE, "by": None, "comment": "", "expires_at": "2026-01-08T00:00:00"}
+
+    story.fold(events(("approval.changed", data))[0])
+
+    painted = painting.position(story, NOW)
+    assert "<script>" not in painted
+    assert "\x1b" not in painted
