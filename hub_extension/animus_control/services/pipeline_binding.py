@@ -49,7 +49,7 @@ def bind_pipeline(
     plan = build_pipeline_plan(message.pipeline, message.parameters)
     refuse(list(_submission_faults(message, plan, call.limits)), code="invalid_pipeline")
     remedy = "Parameters are stored and shown to every member of the project. Let the environment give the secret."
-    refuse(list(_secrets(plan)), code="secret_in_parameters", remedy=remedy)
+    refuse(list(_secrets(message, plan)), code="secret_in_parameters", remedy=remedy)
     wrong = [fault for node in plan.nodes for fault in schema_faults(node, message.schemas[node.notebook])]
     refuse(wrong, code="parameter_invalid")
     digests = {notebook: schema_digest(schema) for notebook, schema in message.schemas.items()}
@@ -141,14 +141,14 @@ def _submission_faults(message: SubmitPipeline, plan: PipelinePlan, limits: Limi
             yield Fault(path=f"$.pipeline.nodes.{node.name}.notebook", code="invalid_path", message=fault)
 
 
-def _secrets(plan: PipelinePlan) -> Iterator[Fault]:
-    for node in plan.nodes:
-        found = {
-            name: rule for item in node.items for name, value in item.items() if (rule := secret_rule(name, value))
-        }
+def _secrets(message: SubmitPipeline, plan: PipelinePlan) -> Iterator[Fault]:
+    places = {"$.parameters": [message.pipeline.parameters, message.parameters]}
+    places |= {f"$.nodes.{node.name}.parameters": node.items for node in plan.nodes}
+    for path, items in places.items():
+        found = {name: rule for item in items for name, value in item.items() if (rule := secret_rule(name, value))}
         for name, rule in found.items():
             words = f"looks like a credential by the rule {rule!r}"
-            yield Fault(path=f"$.nodes.{node.name}.parameters.{name[:80]}", code=rule, message=words)
+            yield Fault(path=f"{path}.{name[:80]}", code=rule, message=words)
 
 
 def _resources(node: PlannedNode, lock: EnvironmentLock) -> Resources | None:

@@ -418,6 +418,23 @@ def test_a_submission_with_a_fault_is_refused_with_its_place_and_makes_nothing(
     assert desk.lease() is None
 
 
+@pytest.mark.parametrize("where", ["file", "submission"])
+def test_a_secret_among_the_pipelines_own_parameters_is_refused_and_not_repeated(desk: Desk, where: str) -> None:
+    desk.project()
+    desk.lock()
+    value = "ghp_" + "a1B2" * 9
+    declared = {"note": value} if where == "file" else {"note": ""}
+    message = msgspec.structs.replace(
+        submission(FORK),
+        pipeline=a_pipeline(FORK, parameters=declared),
+        parameters={"note": value} if where == "submission" else {},
+    )
+    with pytest.raises(InvalidError) as refused:
+        desk.do(ED, "pipelines.submit", message, project="demo")
+    assert (refused.value.code, refused.value.faults[0].path) == ("secret_in_parameters", "$.parameters.note")
+    assert value not in f"{refused.value.detail}{refused.value.faults}{refused.value.remedy}"
+
+
 def test_a_priority_beyond_the_projects_quota_is_refused_at_once(desk: Desk) -> None:
     desk.project()
     desk.lock()
