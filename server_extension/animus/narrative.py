@@ -15,6 +15,7 @@ import msgspec
 
 from animus import comparing, lineage
 from animus.story import plain
+from animus.waiting import in_one_line
 from animus_contracts.artifacts import Metric
 from animus_contracts.audit import AuditRecord
 from animus_contracts.explanations import Explanation
@@ -26,7 +27,8 @@ Section = tuple[str, list[str]]
 def sections(story: Explanation) -> Iterator[Section]:
     """Yield the story's sections, each a title and its lines."""
     run = story.run
-    yield "Run", list(_outcome(run))
+    waits = [f"waits: {in_one_line(story.waiting)}"] if story.waiting else []
+    yield "Run", [*_outcome(run), *waits]
     yield "Made from", list(_origin(story))
     yield "Rules", list(_rules(story))
     yield "What happened", list(_history(story))
@@ -72,6 +74,8 @@ def _outcome(run: Run) -> Iterator[str]:
     yield f"submitted by {run.created_by} at {_when(run.created_at)}"
     if run.started_at and run.finished_at:
         yield f"ran {(run.finished_at - run.started_at).total_seconds():.1f} s, until {_when(run.finished_at)}"
+    if run.queued_at and run.started_at:
+        yield f"waited {(run.started_at - run.queued_at).total_seconds():.1f} s to start"
     if run.limitations:
         yield f"limitations: {', '.join(run.limitations)}"
     if failure := run.failure:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from animus import comparing, narrative
 from animus.story import Cell, Series, Story, plain
+from animus.waiting import UNSTARTED
 from animus_contracts.artifacts import Artifact
 from animus_contracts.comparisons import Comparison, Match
 from animus_contracts.runs import RunState
@@ -56,6 +57,13 @@ def position(story: Story, now: datetime) -> str:
         return f"{story.cells_done} of {story.cells_total} cells"
     seconds = max(0.0, (now - current.started_at).total_seconds())
     return f"cell {current.index + 1} of {story.cells_total} · {duration(seconds)}"
+
+
+def waiting(story: Story, reason: str) -> str:
+    """Return why the run waits, as long as it does."""
+    if not reason or story.state not in UNSTARTED:
+        return ""
+    return f"<span class='animus-waiting' style='color:{WAITING}'>{_safe(reason)}</span>"
 
 
 def cells(story: Story) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from animus.client import Client
 from animus.story import Story, approval_told, plain
+from animus.waiting import UNSTARTED, Waits
 from animus_contracts.executions import RunEvent
 from animus_contracts.runs import Run, RunState
 
@@ -39,11 +40,18 @@ def follow(client: Client, run: Run, console: Console) -> Run:
     )
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(str(run.state), total=story.cells_total or None)
-        for event in client.runs.events(run.run_id):
-            story.fold(event)
-            _write(progress.console, event)
-            total = story.cells_total or None
-            progress.update(bar, description=str(story.state), completed=story.cells_done, total=total)
+
+        def show(reason: str) -> None:
+            progress.update(bar, description=f"{story.state}  {plain(reason)}".rstrip())
+
+        with Waits(lambda: client.runs.waiting(run.run_id), show) as waits:
+            for event in client.runs.events(run.run_id):
+                story.fold(event)
+                if story.state not in UNSTARTED:
+                    waits.stop()
+                _write(progress.console, event)
+                total = story.cells_total or None
+                progress.update(bar, description=str(story.state), completed=story.cells_done, total=total)
     ended = client.runs.read(run.run_id)
     story.settle(ended)
     conclude(story, console)

@@ -23,6 +23,7 @@ from animus.client import Client
 from animus.errors import AnimusError, RefusedError
 from animus.story import Story
 from animus.verdicts import is_replay, verdict_on
+from animus.waiting import UNSTARTED, Waits
 from animus_contracts.artifacts import Artifact
 from animus_contracts.comparisons import Comparison
 from animus_contracts.runs import Run, RunState
@@ -54,6 +55,7 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._followed = threading.Event()
         self._over = threading.Event()
         self._artifacts: list[Artifact] = []
+        self._reason = ""
         self.verdict: Comparison | None = None
         self._header = ipywidgets.HTML()
         self._bar = ipywidgets.IntProgress(min=0, max=1, layout={"width": "260px"})
@@ -61,7 +63,8 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._cancel = ipywidgets.Button(description="Cancel", layout={"width": "80px"})
         self._cancel.on_click(self._stop)
         self._parts = {
-            name: ipywidgets.HTML() for name in ("notes", "cells", "metrics", "log", "ending", "verdict", "trouble")
+            name: ipywidgets.HTML()
+            for name in ("notes", "waiting", "cells", "metrics", "log", "ending", "verdict", "trouble")
         }
         self._parts["notes"].value = "<br>".join(f"<i>{escape(note)}</i>" for note in notes)
         bar = ipywidgets.HBox([self._bar, self._position, self._cancel])
@@ -94,10 +97,13 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _follow(self) -> None:
         try:
-            for event in self._client.runs.events(self.run_id):
-                with self._lock:
-                    self._story.fold(event)
-                self._changed.set()
+            with Waits(lambda: self._client.runs.waiting(self.run_id), self._tell_waiting) as waits:
+                for event in self._client.runs.events(self.run_id):
+                    with self._lock:
+                        self._story.fold(event)
+                    if self._story.state not in UNSTARTED:
+                        waits.stop()
+                    self._changed.set()
             ended = self._client.runs.read(self.run_id)
             made = list(self._client.artifacts.list(self.run_id))
             with self._lock:
@@ -121,6 +127,10 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         except RefusedError:  # a replay that nobody wanted to be verified
             self._parts["verdict"].value = ""
 
+    def _tell_waiting(self, reason: str) -> None:
+        self._reason = reason
+        self._changed.set()
+
     def _repaint(self) -> None:
         while not self._followed.is_set():
             self._changed.wait(TICK_SECONDS)
@@ -141,6 +151,7 @@ class RunView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                 self.state, ""
             )
             self._position.value = painting.position(story, now)
+            self._parts["waiting"].value = painting.waiting(story, self._reason)
             self._parts["cells"].value = painting.cells(story)
             self._parts["metrics"].value = painting.metrics(story)
             self._parts["log"].value = painting.log(story)
