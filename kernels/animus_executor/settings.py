@@ -77,7 +77,10 @@ NUMBERS = {
     "SLOTS", "ENVIRONMENTS", "CACHE_MIB", "FETCH_SECONDS", "FETCH_MIB", "OFFLINE_SECONDS", "CPUS", "MEMORY_MIB", "GPUS",
 }  # fmt: skip
 OTHERS = {"REPOSITORIES", "LABELS", "FAILPOINTS", "ALLOW_FAILPOINTS"}
-LABEL = re.compile(r"(?P<key>[A-Za-z0-9._/-]{1,63})=(?P<value>[A-Za-z0-9._/-]{1,63})")
+LABEL = re.compile(
+    r"(?P<key>[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?)=(?P<value>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)"
+)
+"""As the control plane has it; one that it would refuse would be refused with every question for a run."""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -48,7 +48,9 @@ def test_what_an_executor_offers_is_the_machines_unless_it_is_given(given: dict[
     assert (settings.labels, settings.offline_seconds) == ({"zone": "eu", "gpu": "a100"}, 60)
 
 
-@pytest.mark.parametrize("labels", ["zone", "zone=", "=eu", "zone=eu,zone=us", "zone=e u", "zone=eu;gpu=1"])
+@pytest.mark.parametrize(
+    "labels", ["zone", "zone=", "=eu", "zone=eu,zone=us", "zone=e u", "zone=eu;gpu=1", "zone=-eu", "zone=e/u"]
+)
 def test_labels_that_are_not_understood_are_refused(given: dict[str, str], labels: str) -> None:
     with pytest.raises(SettingsError, match="ANIMUS_EXECUTOR_LABELS must be key=value"):
         read_settings(given | {"ANIMUS_EXECUTOR_LABELS": labels})
