@@ -68,7 +68,7 @@ def pipeline_faults(
         faults += _Node(name, node, pipeline, parameters).faults()
         faults += _surrounding_faults(name, node, pipeline, surroundings) if surroundings else ()
     runs = sum(fan_out(node.sweep) if node.sweep else 1 for node in pipeline.nodes.values())
-    if runs > MAX_RUNS:
+    if runs > MAX_RUNS and not any(fault.code == "fan_out_over_limit" for fault in faults):
         words = f"the pipeline would make {runs} runs; it may make {MAX_RUNS}"
         faults.append(Fault(path="$.nodes", code="too_many_runs", message=words, remedy="Split the pipeline."))
     return faults + edge_faults(pipeline)

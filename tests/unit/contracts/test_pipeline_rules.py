@@ -151,7 +151,7 @@ def test_a_sweep_over_millions_is_refused_before_it_is_made() -> None:
     nodes = {"a": a_node(sweep={"grid": {"x": values, "y": values, "z": values}})}
     begin = time.perf_counter()
     codes = [fault.code for fault in pipeline_faults(a_pipeline(nodes), {})]
-    assert codes == ["fan_out_over_limit", "too_many_runs"]
+    assert codes == ["fan_out_over_limit"]
     assert time.perf_counter() - begin < 0.5
 
 
