@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.bug import Bug
 from tests.faults.campaign import commit
-from tests.faults.planted import BUGS, ROOT, Bug
+from tests.faults.planted import BUGS, ROOT
 
 COPIED = ("hub_extension", "kernels", "server_extension", "tests", "docs", "pyproject.toml")
 SOURCES = ("hub_extension", "kernels", "server_extension")

@@ -16,9 +16,10 @@ import pytest
 from animus_contracts.identifiers import LockId
 from animus_contracts.runs import SubmitRun
 from tests.conftest import TEMPLATE
+from tests.faults.caller import Caller, UnansweredError
 from tests.faults.campaign import Campaign, sized
 from tests.faults.plant import ADMIN, Plant, a_plant
-from tests.faults.traffic import CODE, PROJECT, Caller, Traffic, UnansweredError, prepare
+from tests.faults.traffic import CODE, PROJECT, Traffic, prepare
 from tests.postgres_server import PostgresServer, find_binaries, running
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(sized(240, 2 * 3600))]

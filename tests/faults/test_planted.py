@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.planted import BUGS, ROOT, Bug
+from tests.faults.bug import Bug
+from tests.faults.planted import BUGS, ROOT
 
 ENOUGH = 12
 

@@ -18,9 +18,10 @@ from animus_contracts.executions import Lease, LeaseRequest
 from animus_contracts.identifiers import LockId
 from animus_contracts.runs import SubmitRun
 from tests.conftest import TEMPLATE
+from tests.faults.caller import Caller, UnansweredError
 from tests.faults.campaign import Campaign, sized
 from tests.faults.plant import ADMIN, CONTROL, EXECUTOR, SECOND_CONTROL, SECOND_EXECUTOR, Plant, a_plant
-from tests.faults.traffic import CODE, PROJECT, Caller, Traffic, UnansweredError, prepare
+from tests.faults.traffic import CODE, PROJECT, Traffic, prepare
 from tests.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.postgres, pytest.mark.timeout(sized(240, 3600))]

@@ -16,14 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
-from uuid import uuid4
-
-import httpx
-import msgspec
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.digests import digest_bytes
-from animus_contracts.endpoints import BY_OPERATION, Body
 from animus_contracts.executions import (
     CellEnded,
     CellStarted,
@@ -37,9 +32,9 @@ from animus_contracts.executions import (
     Verdict,
 )
 from animus_contracts.identifiers import LockId
-from animus_contracts.problems import CODES, PROBLEM_MEDIA_TYPE, Problem
 from animus_contracts.runs import CancelRun, CodeRef, Failure, FailureReason, Run, RunState, SubmitRun
 from tests.fakes.puppet import A_PROVENANCE
+from tests.faults.caller import Caller, RefusedError, UnansweredError
 from tests.faults.campaign import Campaign
 from tests.faults.invariants import CRASH_REASONS, Observed, Promised, broken_invariants
 from tests.faults.observers import told_by
@@ -48,16 +43,7 @@ from tests.faults.plant import CONTROL, EXECUTOR, Plant
 PROJECT = "campaign"
 HASHED = "numpy==2.0 --hash=sha256:" + "ab" * 32
 CODE = CodeRef(repository="file:///srv/campaign", commit="0a" * 20, path="campaign.ipynb")
-UNABLE = frozenset({503, 507})
 BROKE = Failure(reason=FailureReason.KILLED, summary="The campaign's executor said so.")
-
-
-class UnansweredError(Exception):
-    """No answer, or one that says to come back: the same request may be sent again."""
-
-
-class RefusedError(Exception):
-    """The request was refused for good."""
 
 
 def prepare(plant: Plant) -> LockId:
@@ -67,60 +53,6 @@ def prepare(plant: Plant) -> LockId:
     with plant.client(PROJECT) as client:
         environment = client.environments.define("plain", python="3.11", requirements=[])
         return client.environments.lock(environment, HASHED).lock_id
-
-
-class Caller:
-    """Calls operations of the endpoint table at one of several control planes, the next one when one does not answer.
-
-    Args:
-        urls: The control planes.
-        complaints: Where answers are noted that no fault excuses.
-    """
-
-    def __init__(self, urls: Sequence[str], complaints: list[str]) -> None:
-        self._urls = list(urls)
-        self._complaints = complaints
-        self._http = httpx.Client(timeout=httpx.Timeout(15.0, connect=2.0), trust_env=False)
-
-    def close(self) -> None:
-        self._http.close()
-
-    def set_timeout(self, seconds: float) -> None:
-        """Wait no longer than this for an answer."""
-        self._http.timeout = httpx.Timeout(seconds)
-
-    def call(self, token: str, operation: str, body: Any, *, key: str = "", **names: str) -> Any:
-        """Call once; bytes are sent as they are, messages as JSON."""
-        endpoint = BY_OPERATION[operation]
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": endpoint.consumes.value}
-        if endpoint.keyed:
-            headers["Idempotency-Key"] = key or uuid4().hex
-        content = body if endpoint.consumes is Body.BYTES else msgspec.json.encode(body)
-        url = self._urls[0] + endpoint.url.format(**names)
-        try:
-            answer = self._http.request(endpoint.method, url, content=content, headers=headers)
-        except httpx.TransportError as error:
-            self._urls.append(self._urls.pop(0))
-            raise UnansweredError(str(error)) from error
-        if answer.is_error:
-            raise self._refusal(operation, answer)
-        return msgspec.json.decode(answer.content, type=endpoint.response)
-
-    def _refusal(self, operation: str, answer: httpx.Response) -> Exception:
-        status, said = answer.status_code, answer.text[:300]
-        if answer.headers.get("Content-Type") != PROBLEM_MEDIA_TYPE:
-            self._complaints.append(f"I14: {operation} was answered {status} without a problem: {said}")
-            return RefusedError(said)
-        problem = msgspec.json.decode(answer.content, type=Problem)
-        if problem.code not in CODES:
-            self._complaints.append(f"I14: {operation} was answered {status} with an unknown code: {said}")
-        if status in UNABLE or problem.code == "idempotency_in_progress":
-            if "Retry-After" not in answer.headers:
-                self._complaints.append(f"I14: {operation} was answered {status} without a time to come back")
-            return UnansweredError(said)
-        if answer.is_server_error:
-            self._complaints.append(f"I14: {operation} was answered {status}: {said}")
-        return RefusedError(said)
 
 
 @dataclass
