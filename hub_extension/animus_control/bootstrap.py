@@ -138,12 +138,22 @@ def build_edge(settings: Settings, database: Database, users: Users, clock: Stea
         database=database,
         objects=open_object_store(settings.objects_url),
         authenticator=authenticator,
-        limits=Limits(lease=timedelta(seconds=settings.lease_seconds), repository_schemes=settings.repository_schemes),
+        limits=limits_of(settings),
         wakeups=Wakeups(loop),
         readers=readers,
         browser=Browser(build_hub_auth(settings)) if settings.hub_client_id else None,
         max_object_bytes=settings.max_object_bytes,
         clock=clock,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the bounds that this installation sets."""
+    return Limits(
+        lease=timedelta(seconds=settings.lease_seconds),
+        approval=timedelta(seconds=settings.approval_seconds),
+        schedule_interval=timedelta(seconds=settings.schedule_seconds),
+        repository_schemes=settings.repository_schemes,
     )
 
 

@@ -19,6 +19,7 @@ PREFIX = "ANIMUS_"
 KNOWN = frozenset(
     {
         "ANIMUS_ALLOW_FAILPOINTS",
+        "ANIMUS_APPROVAL_SECONDS",
         "ANIMUS_DATABASE_URL",
         "ANIMUS_EXECUTORS",
         "ANIMUS_FAILPOINTS",
@@ -29,6 +30,7 @@ KNOWN = frozenset(
         "ANIMUS_OBJECTS_URL",
         "ANIMUS_PLATFORM_ADMINS",
         "ANIMUS_REPOSITORY_SCHEMES",
+        "ANIMUS_SCHEDULE_SECONDS",
     }
 )
 # Settings of the other processes, which may share an environment with this one.
@@ -37,6 +39,8 @@ OF_OTHERS = frozenset({"ANIMUS_DATA", "ANIMUS_PROJECT", "ANIMUS_TOKEN_FILE", "AN
 SCHEMES = frozenset({"file", "git", "https", "ssh"})
 DEFAULT_MAX_OBJECT_BYTES = 64 * 1024**3
 DEFAULT_LEASE_SECONDS = 30
+DEFAULT_APPROVAL_SECONDS = 7 * 24 * 3600
+DEFAULT_SCHEDULE_SECONDS = 60
 
 _EXECUTOR = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]{0,62})=sha256:(?P<hash>[0-9a-f]{64})")
 _SUBJECT = re.compile(r"(?:user|service):[^\s,]{1,255}")
@@ -66,6 +70,8 @@ class Settings:
             and executors share one machine.
         max_object_bytes: ``ANIMUS_MAX_OBJECT_BYTES``: largest upload.
         lease_seconds: ``ANIMUS_LEASE_SECONDS``: how long an executor may stay silent before its run counts as lost.
+        approval_seconds: ``ANIMUS_APPROVAL_SECONDS``: how long a run waits for another person's approval.
+        schedule_seconds: ``ANIMUS_SCHEDULE_SECONDS``: least time between two runs of a schedule.
         log_requests: ``ANIMUS_LOG_REQUESTS``: ``1`` (default) or ``0``.
         failpoints: ``ANIMUS_FAILPOINTS``: faults to inject, ``<point>=crash|error|delay:<seconds>[@<n>]``, separated by
             commas; for tests, and refused unless ``ANIMUS_ALLOW_FAILPOINTS`` is ``1``.
@@ -84,6 +90,8 @@ class Settings:
     repository_schemes: frozenset[str] = frozenset({"https"})
     max_object_bytes: int = DEFAULT_MAX_OBJECT_BYTES
     lease_seconds: int = DEFAULT_LEASE_SECONDS
+    approval_seconds: int = DEFAULT_APPROVAL_SECONDS
+    schedule_seconds: int = DEFAULT_SCHEDULE_SECONDS
     log_requests: bool = True
     failpoints: tuple[Rule, ...] = ()
 
@@ -113,6 +121,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         repository_schemes=_listed(environment, "ANIMUS_REPOSITORY_SCHEMES", "https", re.compile("|".join(SCHEMES))),
         max_object_bytes=_number(environment, "ANIMUS_MAX_OBJECT_BYTES", DEFAULT_MAX_OBJECT_BYTES),
         lease_seconds=max(1, _number(environment, "ANIMUS_LEASE_SECONDS", DEFAULT_LEASE_SECONDS)),
+        approval_seconds=max(1, _number(environment, "ANIMUS_APPROVAL_SECONDS", DEFAULT_APPROVAL_SECONDS)),
+        schedule_seconds=max(60, _number(environment, "ANIMUS_SCHEDULE_SECONDS", DEFAULT_SCHEDULE_SECONDS)),
         log_requests=_number(environment, "ANIMUS_LOG_REQUESTS", 1) != 0,
         failpoints=_failpoints(environment),
     )

@@ -25,6 +25,8 @@ def test_a_managed_service_is_configured_by_what_the_hub_passes() -> None:
         "ANIMUS_EXECUTORS": f"local=sha256:{HASH}, gpu=sha256:{'1' * 64}",
         "ANIMUS_PLATFORM_ADMINS": "service:animus-hub,user:root",
         "ANIMUS_REPOSITORY_SCHEMES": "https,file",
+        "ANIMUS_APPROVAL_SECONDS": "3600",
+        "ANIMUS_SCHEDULE_SECONDS": "900",
         "PATH": "/bin",
         "ANIMUS_URL": "a client's setting",
     }
@@ -40,6 +42,8 @@ def test_a_managed_service_is_configured_by_what_the_hub_passes() -> None:
         executors={"local": HASH, "gpu": "1" * 64},
         platform_admins=frozenset({"service:animus-hub", "user:root"}),
         repository_schemes=frozenset({"https", "file"}),
+        approval_seconds=3600,
+        schedule_seconds=900,
     )
 
 
