@@ -16,7 +16,10 @@ from tests.api.world import World, populate
 
 @pytest.fixture
 def world(server: Server, project: str) -> World:
-    return populate(server, project)
+    world = populate(server, project)
+    made = world.post("ed", f"/projects/{project}/pipeline-runs", world.pipeline())
+    world.path["pipeline"] = made["pipeline_run_id"]
+    return world
 
 
 def url_of(world: World) -> str:

@@ -90,7 +90,9 @@ def populate(server: Server, project: str) -> World:
         "snapshot": run["policy_snapshot_id"],
         "decision": run["policy_decision_id"],
     }
-    world.path["pipeline"] = world.post("ed", f"{base}/pipeline-runs", world.pipeline())["pipeline_run_id"]
+    pipeline = world.post("ed", f"{base}/pipeline-runs", world.pipeline())
+    world.path["pipeline"] = pipeline["pipeline_run_id"]
+    world.post("ed", f"{base}/pipeline-runs/{pipeline['pipeline_run_id']}:cancel", {})  # so that it can be repaired
     world.post("ann", f"{base}/policies", {"name": "gate", "cedar": GATE})
     gated = world.submission() | {"parameters": {"gated": 1}, "parameters_schema": [{"name": "gated"}]}
     waiting = world.post("ed", f"{base}/runs", gated)
