@@ -30,6 +30,7 @@ from animus_contracts.executions import (
     Verdict,
 )
 from animus_contracts.runs import Failure
+from animus_contracts.tasks import EndTask, LeaseTask, TaskLease, TaskLeaseReply, TaskResult
 
 
 class Puppet:
@@ -106,9 +107,17 @@ class Puppet:
         self.tell()
         self.end(**more)
 
-    def _post(self, operation: str, body: msgspec.Struct, token: str) -> bytes:
+    def do_task(self, result: TaskResult) -> TaskLease:
+        """Take the next task, waiting for one, and give this result."""
+        reply = self._post("tasks.lease", LeaseTask(wait_seconds=10), self._token)
+        lease = msgspec.json.decode(reply, type=TaskLeaseReply).lease
+        assert lease is not None, "there was no task to do"
+        self._post("tasks.end", EndTask(attempt=lease.attempt, result=result), self._token, task=lease.task_id)
+        return lease
+
+    def _post(self, operation: str, body: msgspec.Struct, token: str, **names: str) -> bytes:
         lease = getattr(self, "lease_held", None)
-        path = BY_OPERATION[operation].url.format_map({"execution": lease.execution_id if lease else ""})
+        path = BY_OPERATION[operation].url.format_map({"execution": lease.execution_id if lease else "", **names})
         headers = self._headers(token) | {"Content-Type": "application/json"}
         reply = self._http.post(path.lstrip("/"), content=msgspec.json.encode(body), headers=headers)
         assert reply.is_success, reply.text
