@@ -16,6 +16,8 @@ from animus.demo.notebook import execute
 from animus.demo.shell import Shell
 from animus.locking import platform_tag
 from animus_contracts.audit import Action
+from animus_contracts.comparisons import Match
+from animus_contracts.pipeline_runs import PipelineState
 from animus_contracts.projects import Role
 from animus_contracts.runs import FailureReason, Run, RunState
 
@@ -86,6 +88,30 @@ def explain(ed: Shell, run: Run) -> None:
     expect(all(artifact.digest.startswith("sha256:") for artifact in story.artifacts), "an artifact has no digest")
     expect(story.run.datasets and story.lineage and story.audit, "the story lacks data, lineage or audit")
     expect(story.provenance is not None, "the story lacks where and with what the run was executed")
+
+
+def check_before(ed: Shell) -> None:
+    """A production run without a seed is not submitted to find out that it would be refused."""
+    before = newest(ed)
+    ed.animus("run", "train.ipynb", "--class", "production", "--dataset", f"train={TRAINING}", "--dry-run", code=1)
+    expect(newest(ed).run_id == before.run_id, "checking has made a run")
+
+
+def replay(ed: Shell, original: Run) -> None:
+    """The training is executed again from its stored plan, and what comes out is compared with what came out."""
+    ed.animus("replay", original.run_id, "--verify")
+    again = newest(ed)
+    comparison = ed.client.comparisons.of_replay(again.run_id, original.run_id)
+    verdict = comparison.outputs.verdict if comparison and comparison.outputs else None
+    expect(verdict is Match.IDENTICAL, f"the verdict on the replay is {verdict}")
+
+
+def run_pipeline(ed: Shell) -> None:
+    """Preparing, training at three depths and evaluating the best of them, as one graph of ordinary runs."""
+    ed.animus("pipeline", "run", "pipeline.yaml", "--watch")
+    flow = next(ed.client.pipelines.list())
+    expect(flow.state is PipelineState.SUCCEEDED, f"the pipeline is {flow.state}")
+    ed.animus("pipeline", "show", flow.pipeline_run_id)
 
 
 def fail_truthfully(ed: Shell) -> None:
