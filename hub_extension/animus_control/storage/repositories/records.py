@@ -69,7 +69,8 @@ class Layout(Generic[T]):
 
     def _find(self, fields: tuple[str, ...]) -> Prepared:
         newest = next(name for name in (*VERSIONS, self.key) if name in self.table.c)
-        key = ("project_id", self.key) if fields == (self.key,) else ()
+        whole = tuple(column.name for column in self.table.primary_key.columns)
+        key = whole if whole == ("project_id", *fields) else ()
         return Prepared(self._where(fields).order_by(self.table.c[newest].desc()).limit(1), key=key)
 
     def _page(self, fields: tuple[str, ...], *, after: bool) -> Prepared:

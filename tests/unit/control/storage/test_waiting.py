@@ -9,8 +9,11 @@ from typing import Any
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
+from animus_contracts.artifacts import Metric
+from animus_contracts.datasets import Dataset
 from animus_control.storage.prepared import Prepared, adding
-from animus_control.storage.tables import SCHEMA, outbox, projects, runs
+from animus_control.storage.repositories.records import Layout
+from animus_control.storage.tables import SCHEMA, datasets, metrics, outbox, projects, runs
 from animus_control.storage.transaction import Waiting
 
 DIALECT = sqlite.dialect()
@@ -81,3 +84,10 @@ def test_rows_of_one_table_are_written_together_and_once() -> None:
     waiting.write(cursor)
     assert cursor.seen == [("outbox", 3)]
     assert not waiting
+
+
+def test_query_counts_as_one_for_a_key_only_when_it_names_the_whole_key() -> None:
+    of_part = Layout[Metric](metrics)
+    assert Layout[Dataset](datasets).find(("dataset_id",)).key == ("project_id", "dataset_id")
+    assert Layout[Dataset](datasets).find(("name",)).key == ()
+    assert of_part.find(("sequence",)).key == ()
