@@ -49,9 +49,9 @@ def declare(verbs: Any, verb: AddVerb, noun: AddNoun) -> None:
 def declare_submission(run: ArgumentParser) -> None:
     """Add how a run is to be queued to the arguments of its submission."""
     run.add_argument("--priority", type=int, default=0, metavar="N", help="from -100 to 100; a higher one goes first")
-    times = {"type": seconds, "metavar": "TIME"}
-    run.add_argument("--queue-time", **times, help="how long it may wait for an executor, such as 90s, 10m, 2h")
-    run.add_argument("--cell-time", **times, help="how long one cell may take")
+    longest = "how long it may wait for an executor, such as 90s, 10m, 2h"
+    run.add_argument("--queue-time", type=seconds, metavar="TIME", help=longest)
+    run.add_argument("--cell-time", type=seconds, metavar="TIME", help="how long one cell may take")
     run.add_argument("--retries", type=int, default=0, metavar="N", help="after failures of the infrastructure, to 5")
     run.add_argument("--needs", action="append", default=[], metavar="NAME=VALUE", help="label the executor must have")
 

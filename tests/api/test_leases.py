@@ -87,3 +87,41 @@ def test_no_lease_goes_to_an_executor_that_hung_up(server: Server, world: World)
     granted = lease(server, wait=5)
     assert granted is not None
     assert granted["run_id"] == run["run_id"]
+
+
+def cancellations(server: Server, *known: str, wait: float = 20) -> list[str]:
+    with server.client(EXECUTOR_TOKEN) as client:
+        answer = client.post("/leases:cancellations", json={"wait_seconds": wait, "known": list(known)})
+    assert answer.status_code == 200, answer.text
+    stopped: list[str] = answer.json()["cancel"]
+    return stopped
+
+
+def test_a_cancellation_wakes_the_executor_that_holds_the_run(
+    server: Server, world: World, pool: ThreadPoolExecutor
+) -> None:
+    run, granted = submit(world), lease(server)
+    assert granted is not None
+    waiting = pool.submit(cancellations, server)
+    time.sleep(0.3)
+    assert not waiting.done()
+    world.post("ed", f"/projects/{world.path['project']}/runs/{run['run_id']}:cancel", {})
+    began = time.perf_counter()
+    assert waiting.result(10) == [granted["execution_id"]]
+    assert time.perf_counter() - began < 2
+    assert cancellations(server, granted["execution_id"], wait=0) == []
+
+
+def test_a_quota_that_is_raised_wakes_the_waiting_executor(
+    server: Server, world: World, pool: ThreadPoolExecutor
+) -> None:
+    quota = f"/projects/{world.path['project']}/quota"
+    world.post("root", quota, {"concurrent_runs": 0})
+    run = submit(world)
+    waiting = pool.submit(lease, server, wait=20)
+    time.sleep(0.3)
+    assert not waiting.done()
+    world.post("root", quota, {})
+    granted = waiting.result(10)
+    assert granted is not None
+    assert granted["run_id"] == run["run_id"]

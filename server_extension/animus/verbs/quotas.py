@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentTypeError, Namespace
 
 import msgspec
@@ -46,7 +47,10 @@ def count(text: str) -> int | None:
 
 def _number(text: str, kind: type[int | float]) -> float:
     try:
-        return kind(text)
-    except ValueError as error:
+        number = kind(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):  # JSON has no such number: it would arrive as "no bound"
         message = f"{text!r} is neither a {'whole ' if kind is int else ''}number nor {UNBOUNDED!r}"
-        raise ArgumentTypeError(message) from error
+        raise ArgumentTypeError(message)
+    return number

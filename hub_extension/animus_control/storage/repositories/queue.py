@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Select, TextClause, and_, bindparam, func, or_, select, update
 from sqlalchemy.sql.selectable import ScalarSelect
 
 from animus_contracts.identifiers import ProjectId
@@ -24,7 +24,7 @@ from animus_control.storage.session import Session
 from animus_control.storage.tables import DUE, HELD, IN_USE, QUEUED, READY, runs
 
 
-def _ready(*conditions: ColumnElement[bool]) -> tuple[ColumnElement[bool], ...]:
+def _ready(*conditions: ColumnElement[bool]) -> tuple[ColumnElement[bool] | TextClause, ...]:
     # READY is the very text of the index's condition: bound values would not let the database use it.
     return READY, runs.c.platform == bindparam("platform"), *conditions
 
@@ -109,7 +109,7 @@ class QueueTable:
 
     def ahead(self, run: Run, platform: str) -> int:
         """Return how many runs of its project go before a queued one."""
-        values = {"platform": platform, "project": run.project_id, "run": run.run_id}
+        values: dict[str, Any] = {"platform": platform, "project": run.project_id, "run": run.run_id}
         values |= {"priority": run.priority, "queued_at": run.queued_at}
         return int(self._session.all(_AHEAD, values)[0].runs)
 
