@@ -21,6 +21,7 @@ def sources_of(story: Explanation) -> list[str]:
     """Return what the run was made from."""
     run = story.run
     found = [f"dataset {bound.dataset}@{bound.ordinal} as {bound.name}" for bound in run.datasets]
+    found += [f"artifact {made.artifact} as {made.name}" for made in run.artifacts]
     return [*found, f"commit {run.code.commit[:12]} of {run.code.path}", f"environment {story.lock.environment}"]
 
 

@@ -92,10 +92,15 @@ def _origin(story: Explanation) -> Iterator[str]:
     run = story.run
     if run.origin:
         yield f"{run.origin.relation} {run.origin.number} of {run.origin.run_id}"
+    if place := run.pipeline:
+        item = "" if place.item is None else f"[{place.item}]"
+        yield f"node {place.node}{item} of pipeline run {place.pipeline_run_id}"
     yield f"notebook {run.code.path} at {run.code.commit}"
     yield f"of {run.code.repository}"
     for bound in run.datasets:
         yield f"dataset {bound.dataset}@{bound.ordinal} as {bound.name!r}  {bound.content_digest}"
+    for made in run.artifacts:
+        yield f"artifact {made.artifact} of run {made.run_id} as {made.name!r}  {made.content_digest}"
     yield f"environment {story.lock.environment} version {story.lock.environment_version}  {run.env_hash}"
     yield "parameters " + (", ".join(f"{name}={value!r}" for name, value in run.parameters.items()) or "none")
     yield f"seed {run.seed if run.seed is not None else 'none'}"

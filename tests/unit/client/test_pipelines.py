@@ -89,6 +89,11 @@ def test_a_pipeline_is_checked_run_watched_shown_and_drawn(
     assert "2 items: 2 succeeded" in Path("flow.mmd").read_text()
     assert "wine" in animus("pipeline", "list", "--state", "succeeded")[1]
     assert json.loads(animus("pipeline", "show", run.pipeline_run_id, "--json")[1])["run"]["name"] == "wine"
+    prepare, _, last = desk.pipelines.nodes(run.pipeline_run_id)
+    told = animus("explain", last.run_id or "")[1]
+    assert f"node train[1] of pipeline run {run.pipeline_run_id}" in told
+    assert f"artifact clean.csv of run {prepare.run_id} as 'data'" in told
+    assert "artifact clean.csv as data" in told
 
 
 def test_a_file_can_be_drawn_and_checked_without_a_control_plane(
