@@ -300,8 +300,8 @@ class RunEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """One line of a run's live story, as server-sent events deliver it.
 
     ``event_id`` increases over the whole server; a reader resumes after the last one it saw. ``type`` is
-    ``run.state`` (``data`` holds state, version, progress, failure) or a type of :data:`ExecutionEvent` (``data`` is
-    that event).
+    ``run.state`` (``data`` holds state, version, progress, failure), ``run.compared`` (the verdict on a replay, which
+    comes after its end: ``data`` names the comparison), or a type of :data:`ExecutionEvent` (``data`` is that event).
     """
 
     event_id: int

@@ -15,9 +15,12 @@ import pytest
 from nbclient import NotebookClient
 
 from animus.client import Client
+from animus.submission import Wish
+from animus_contracts.comparisons import Match
 from animus_contracts.runs import Failure, FailureReason
 from tests.api.conftest import Server
 from tests.fakes.puppet import Puppet
+from tests.unit.control.services.checks import a_verdict
 
 FIND_VIEW = """
 import gc
@@ -111,6 +114,26 @@ def test_a_failure_is_one_line_and_the_view_holds_cell_exception_and_remedy(
     assert "Cell 2 raised KeyError." in kept
     assert "name a column that exists" in kept
     assert "<script>" not in kept
+
+
+@pytest.mark.parametrize(("verdict", "said"), [(Match.IDENTICAL, ""), (Match.DIFFERENT, "replay_not_verified")])
+def test_a_replay_shows_its_verdict_below_the_run_and_is_judged_by_it(
+    execute: Execute, desk: Client, puppet: Puppet, checkout: Path, verdict: Match, said: str
+) -> None:
+    run = desk.run(Wish(notebook=checkout / "train.ipynb"))
+    puppet.play()
+
+    def play() -> None:
+        puppet.play()
+        puppet.do_task(a_verdict(verdict))
+
+    player = threading.Thread(target=play)
+    player.start()
+    shown = execute(f"%animus replay {run.run_id} --verify")
+    player.join()
+    assert said in text_of(shown[0])
+    assert bool(said) == ("animus: " in text_of(shown[0]))
+    assert f"Verdict: {verdict}" in widget_texts(checkout / "driver.ipynb")
 
 
 @pytest.mark.parametrize(
