@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -218,7 +220,8 @@ def test_a_failed_pipeline_run_is_repaired_and_what_was_good_is_not_run_again(
     player.start()
     code, out, _ = animus("pipeline", "run", "pipeline.yaml", "--watch")
     player.join()
-    assert (code, "✗ train[1] failed: A cell raised an exception." in out) == (1, True)
+    assert code == 1
+    assert re.search(r"✗ train\[[01]\] failed: A cell raised an exception\.", out)
     failed = next(desk.pipelines.list())
     player = threading.Thread(target=play, args=(puppet, {}))
     player.start()
@@ -226,8 +229,8 @@ def test_a_failed_pipeline_run_is_repaired_and_what_was_good_is_not_run_again(
     player.join()
     assert code == 0, out
     repaired = next(desk.pipelines.list())
-    states = [row.state for row in desk.pipelines.nodes(repaired.pipeline_run_id)]
-    assert states == [NodeState.REUSED, NodeState.REUSED, NodeState.SUCCEEDED]
+    states = Counter(row.state for row in desk.pipelines.nodes(repaired.pipeline_run_id))
+    assert states == {NodeState.REUSED: 2, NodeState.SUCCEEDED: 1}
     assert animus("pipeline", "repair", repaired.pipeline_run_id)[0] == 3
 
 
