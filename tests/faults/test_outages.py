@@ -21,6 +21,9 @@ from tests.faults.plant import CONTROL, EXECUTOR, Plant, a_plant
 
 LOCK_FILE = Path(__file__).parent / "kernel-lock.txt"
 LEASE_SECONDS = 3
+PATIENT_LEASE_SECONDS = 60
+"""Long enough for an executor to start again on a busy machine, and to see that nothing has waited for its end."""
+
 RUNS = 5
 MACHINE = {
     "ANIMUS_EXECUTOR_SLOTS": str(RUNS),
@@ -51,16 +54,14 @@ def project(folder: Path, lease_seconds: int = LEASE_SECONDS) -> Iterator[tuple[
 
 def submit(plant: Plant, client: Client, *cells: str, count: int = RUNS) -> list[RunId]:
     repository = GitRepository(plant.repositories / "outages")
-    commit = repository.commit(
-        {"n.ipynb": nbformat.writes(new_notebook(cells=[new_code_cell(cell) for cell in cells]))}
-    )
-    environment = client.environments.define("plain", python="3.11", requirements=[])
-    lock = client.environments.lock(environment, LOCK_FILE.read_text()).lock_id
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    commit = repository.commit({"n.ipynb": nbformat.writes(notebook)})
+    locks = [lock.lock_id for lock in client.environments.locks("plain")]
+    if not locks:
+        environment = client.environments.define("plain", python="3.11", requirements=[])
+        locks = [client.environments.lock(environment, LOCK_FILE.read_text()).lock_id]
     code = CodeRef(repository=repository.url, commit=commit, path="n.ipynb")
-    messages = [
-        SubmitRun(code=code, environment_lock_id=lock, labels={"submission": str(number)}) for number in range(count)
-    ]
-    return [client.runs.submit(message, key=f"outage-{number}").run_id for number, message in enumerate(messages)]
+    return [client.runs.submit(SubmitRun(code=code, environment_lock_id=locks[0])).run_id for _ in range(count)]
 
 
 def reached(client: Client, run_ids: list[RunId], *states: RunState, patience: float = SETTLE_SECONDS) -> list[Run]:
@@ -95,34 +96,27 @@ def check_whole(client: Client, runs: list[Run], seconds: int) -> None:
 
 @pytest.mark.faults
 @pytest.mark.timeout(400)
-def test_no_run_is_killed_by_an_outage_of_the_control_plane_of_four_leases(tmp_path: Path) -> None:
+def test_an_outage_of_the_control_plane_of_four_leases_costs_no_run_whether_or_not_it_ends_meanwhile(
+    tmp_path: Path,
+) -> None:
     with project(tmp_path) as (plant, client):
-        run_ids = submit(plant, client, COUNTING.format(seconds=OUTAGE_SECONDS + 6), LEAVING)
-        live(client, run_ids)
+        long, short = OUTAGE_SECONDS + 6, 5
+        going_on = submit(plant, client, COUNTING.format(seconds=long), LEAVING, count=3)
+        ending = submit(plant, client, COUNTING.format(seconds=short), LEAVING, count=2)
+        live(client, [*going_on, *ending])
         plant.kill(CONTROL)
         time.sleep(OUTAGE_SECONDS)
         plant.start(CONTROL)
         plant.wait_ready()
-        check_whole(client, reached(client, run_ids, *TERMINAL_STATES), OUTAGE_SECONDS + 6)
-
-
-@pytest.mark.faults
-@pytest.mark.timeout(400)
-def test_runs_that_end_during_an_outage_are_told_of_after_it(tmp_path: Path) -> None:
-    with project(tmp_path) as (plant, client):
-        run_ids = submit(plant, client, COUNTING.format(seconds=5), LEAVING)
-        live(client, run_ids)
-        plant.kill(CONTROL)
-        time.sleep(OUTAGE_SECONDS)
-        plant.start(CONTROL)
-        plant.wait_ready()
-        check_whole(client, reached(client, run_ids, *TERMINAL_STATES), 5)
+        check_whole(client, reached(client, ending, *TERMINAL_STATES, patience=2 * LEASE_SECONDS), short)
+        assert {client.runs.read(run_id).state for run_id in going_on} <= {RunState.RUNNING, RunState.SUCCEEDED}
+        check_whole(client, reached(client, going_on, *TERMINAL_STATES), long)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(400)
 def test_an_executor_that_is_killed_and_started_again_goes_on_with_what_runs(tmp_path: Path) -> None:
-    with project(tmp_path) as (plant, client):
+    with project(tmp_path, lease_seconds=PATIENT_LEASE_SECONDS) as (plant, client):
         run_ids = submit(plant, client, COUNTING.format(seconds=10), LEAVING)
         live(client, run_ids)
         plant.kill(EXECUTOR)
@@ -135,7 +129,7 @@ def test_an_executor_that_is_killed_and_started_again_goes_on_with_what_runs(tmp
 @pytest.mark.faults
 @pytest.mark.timeout(400)
 def test_what_was_killed_with_its_executor_is_reported_at_once_by_the_next_one(tmp_path: Path) -> None:
-    with project(tmp_path) as (plant, client):
+    with project(tmp_path, lease_seconds=PATIENT_LEASE_SECONDS) as (plant, client):
         run_ids = submit(plant, client, COUNTING.format(seconds=60), count=1)
         live(client, run_ids)
         plant.kill(EXECUTOR)
@@ -147,13 +141,13 @@ def test_what_was_killed_with_its_executor_is_reported_at_once_by_the_next_one(t
         [run] = reached(client, run_ids, *TERMINAL_STATES)
         assert run.failure is not None
         assert (run.failure.reason, run.failure.summary) == ("killed", "The run's supervisor was killed.")
-        assert time.monotonic() - started < 2 * LEASE_SECONDS
+        assert time.monotonic() - started < PATIENT_LEASE_SECONDS / 2
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(400)
 def test_an_adopted_run_is_canceled_within_five_seconds_and_keeps_what_it_wrote(tmp_path: Path) -> None:
-    with project(tmp_path, lease_seconds=60) as (plant, client):
+    with project(tmp_path, lease_seconds=PATIENT_LEASE_SECONDS) as (plant, client):
         run_ids = submit(plant, client, COUNTING.format(seconds=1) + STUBBORN, count=1)
         live(client, run_ids)
         plant.kill(EXECUTOR)
