@@ -4,7 +4,7 @@
 
 First the tests must pass on the copy as it is; then each bug is planted alone. What happened is written to
 ``docs/reference/planted-bugs.md``; a bug that nobody noticed makes the command fail. With words as arguments only bugs
-whose name has one of them are planted, and nothing is written.
+whose name has one of them are planted, and only their rows are written anew.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ SOURCES = ("hub_extension", "kernels", "server_extension")
 PAGE = ROOT / "docs" / "reference" / "planted-bugs.md"
 FAILED_TESTS = 1  # pytest's status; any other one means that the tests did not get as far as to judge
 SECONDS = 600.0
+MISSED = "**not caught**"
 ABOUT = """# Planted bugs
 
 <!-- Written by `make planted` from the run itself. -->
 
 The tests are tested: each bug takes one safeguard out of a copy of the sources, and a test that is named beforehand
-must fail. This is the table of the last time, at commit `{commit}`: {caught} of {bugs} were caught.
+must fail. This is what happened the last time: {caught} of {bugs} were caught.
 
-| Bug | Safeguard it removes | Caught by | Seconds |
-|---|---|---|---|
+| Bug | Safeguard it removes | Caught by | Seconds | Commit |
+|---|---|---|---|---|
 """
 
 
@@ -51,8 +52,8 @@ class Catch:
 
     def row(self) -> str:
         """Return its line of the page."""
-        by = f"`{self.test.removeprefix('tests/')}`" if self.noticed else "**not caught**"
-        return f"| {self.bug.name} | {self.bug.removes} | {by} | {self.seconds:.0f} |\n"
+        by = f"`{self.test.removeprefix('tests/')}`" if self.noticed else MISSED
+        return f"| {self.bug.name} | {self.bug.removes} | {by} | {self.seconds:.0f} | `{commit()}` |\n"
 
 
 def copied(folder: Path) -> Path:
@@ -105,11 +106,14 @@ def caught(bug: Bug, root: Path) -> list[Catch]:
     return catches
 
 
-def page(catches: Sequence[Catch]) -> str:
-    """Return the page about what was caught."""
-    missed = {catch.bug.name for catch in catches if not catch.noticed}
-    head = ABOUT.format(commit=commit(), caught=len(BUGS) - len(missed), bugs=len(BUGS))
-    return head + "".join(catch.row() for catch in catches)
+def page(catches: Sequence[Catch], before: str) -> str:
+    """Return the page about what was caught; bugs that were not planted this time keep the rows they had."""
+    rows = {bug.name: [line for line in before.splitlines(True) if line.startswith(f"| {bug.name} |")] for bug in BUGS}
+    for name in {catch.bug.name for catch in catches}:
+        rows[name] = [catch.row() for catch in catches if catch.bug.name == name]
+    caught_all = sum(bool(found) and not any(MISSED in row for row in found) for found in rows.values())
+    head = ABOUT.format(caught=caught_all, bugs=len(BUGS))
+    return head + "".join(row for found in rows.values() for row in found)
 
 
 def main() -> int:
@@ -128,8 +132,8 @@ def main() -> int:
                 catches.append(catch)
                 sys.stdout.write(f"{'caught' if catch.noticed else 'MISSED'}  {bug.name}  {catch.test}\n")
                 sys.stdout.flush()
-    if not words:
-        PAGE.write_text(page(catches), encoding="utf-8")
+    before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    PAGE.write_text(page(catches, before), encoding="utf-8")
     return 0 if all(catch.noticed for catch in catches) else 1
 
 
