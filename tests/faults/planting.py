@@ -108,7 +108,10 @@ def caught(bug: Bug, root: Path) -> list[Catch]:
 
 def page(catches: Sequence[Catch], before: str) -> str:
     """Return the page about what was caught; bugs that were not planted this time keep the rows they had."""
-    rows = {bug.name: [line for line in before.splitlines(True) if line.startswith(f"| {bug.name} |")] for bug in BUGS}
+    rows = {
+        bug.name: [line for line in before.splitlines(keepends=True) if line.startswith(f"| {bug.name} |")]
+        for bug in BUGS
+    }
     for name in {catch.bug.name for catch in catches}:
         rows[name] = [catch.row() for catch in catches if catch.bug.name == name]
     caught_all = sum(bool(found) and not any(MISSED in row for row in found) for found in rows.values())

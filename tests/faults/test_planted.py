@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.bug import Bug
 from tests.faults.planted import BUGS, ROOT
+from tests.faults.planting import MISSED, Catch, page
 
 ENOUGH = 12
 
@@ -36,3 +37,21 @@ def test_the_tests_that_catch_a_bug_exist(bug: Bug) -> None:
 
 def test_there_are_enough_bugs_and_none_is_there_twice() -> None:
     assert len({bug.name for bug in BUGS}) == len(BUGS) >= ENOUGH
+
+
+def test_a_bug_that_is_planted_alone_changes_its_own_row_and_no_other() -> None:
+    first, second = BUGS[:2]
+    both = page(
+        [
+            Catch(first, "tests/a.py", noticed=True, seconds=1.0),
+            Catch(second, "tests/b.py", noticed=False, seconds=2.0),
+        ],
+        "",
+    )
+    after = page([Catch(second, "tests/b.py", noticed=True, seconds=3.0)], both)
+    assert f"1 of {len(BUGS)} were caught" in both
+    assert f"2 of {len(BUGS)} were caught" in after
+    assert set(both.splitlines()) & set(after.splitlines()) >= {
+        Catch(first, "tests/a.py", noticed=True, seconds=1.0).row().strip()
+    }
+    assert MISSED not in after
