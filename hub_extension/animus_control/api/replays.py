@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 
+from animus_contracts.digests import Digest
 from animus_contracts.problems import Fault
 from animus_control.api.operation import OperationHandler
 from animus_control.domain.errors import ConflictError
@@ -28,9 +29,9 @@ class ReplayHandler(OperationHandler):
         )
         asking = asyncio.Semaphore(ASKED_AT_ONCE)
 
-        async def is_there(digest: str) -> bool:
+        async def is_there(digest: Digest) -> bool:
             async with asking:
-                return await self.edge.objects.size(digest) is not None  # type: ignore[arg-type]  # a digest of ours
+                return await self.edge.objects.size(digest) is not None
 
         digests = list(dict.fromkeys(digest for _, digest in needed))
         held = dict(zip(digests, await asyncio.gather(*map(is_there, digests)), strict=True))
