@@ -84,15 +84,11 @@ def _settle(uow: UnitOfWork, call: Call, task: Task, result: NotebookFindings | 
     found = uow.inspections.get(task.project_id, task.request.inspection_id)  # type: ignore[union-attr]  # its own kind
     inspection = require(found, "inspection")
     if isinstance(result, TaskFailed):
-        ended = msgspec.structs.replace(
-            inspection, state=AnswerState.FAILED, failure=result.reason, ended_at=call.now
-        )
+        ended = msgspec.structs.replace(inspection, state=AnswerState.FAILED, failure=result.reason, ended_at=call.now)
         details: dict[str, Any] = {"failure": result.reason}
     else:
         findings = msgspec.structs.replace(result, undefined_names=result.undefined_names[:MOST_NAMES])
-        ended = msgspec.structs.replace(
-            inspection, state=AnswerState.ANSWERED, findings=findings, ended_at=call.now
-        )
+        ended = msgspec.structs.replace(inspection, state=AnswerState.ANSWERED, findings=findings, ended_at=call.now)
         details = {"commit": result.commit, "problem": result.problem.reason if result.problem else None}
     uow.inspections.save(ended)
     _audit(uow, call, Action.INSPECTION_ENDED, ended, details)

@@ -40,9 +40,7 @@ MEND = "Bring the same bytes back, or submit a new run with inputs that are ther
 def rerun(uow: UnitOfWork, call: Call, message: None) -> Run:  # noqa: ARG001 - every operation has a message
     """Submit a run's inputs again, under today's policies."""
     run = _ended(uow, call)
-    ties = Ties(
-        origin=origin_of_repeat(run, Relation.RERUN), parameters_schema_digest=run.parameters_schema_digest
-    )
+    ties = Ties(origin=origin_of_repeat(run, Relation.RERUN), parameters_schema_digest=run.parameters_schema_digest)
     return admit(uow, call, submission_of(run), ties)
 
 
