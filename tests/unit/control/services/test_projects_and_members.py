@@ -9,14 +9,14 @@ import pytest
 from animus_contracts.audit import first_fault
 from animus_contracts.datasets import CreateDataset
 from animus_contracts.endpoints import ENDPOINTS
-from animus_contracts.pages import AuditListQuery, ListQuery, NamedListQuery, RunListQuery
+from animus_contracts.pages import AuditListQuery, ComparisonListQuery, ListQuery, NamedListQuery, RunListQuery
 from animus_contracts.projects import CreateProject, ProjectState, PutRoleBinding, Role, SubjectType, UpdateProject
 from animus_contracts.runs import CodeRef, SubmitRun
 from animus_control.domain.errors import AnimusError, ConflictError, InvalidError, MissingError
 from tests.unit.control.services.desk import ADA, ED, NOBODY, VIC, Desk
 
 PUT = "role_bindings.put"
-LISTS = {ListQuery, NamedListQuery, RunListQuery, AuditListQuery}
+LISTS = {ListQuery, NamedListQuery, RunListQuery, AuditListQuery, ComparisonListQuery}
 CODE = CodeRef(repository="https://git.example.org/a.git", commit="0a" * 20, path="a.ipynb")
 
 
@@ -136,7 +136,12 @@ def test_binding_of_another_project_cannot_be_deleted(desk: Desk) -> None:
 
 def test_bad_cursor_is_the_callers_mistake(desk: Desk) -> None:
     desk.project()
-    lists = [endpoint for endpoint in ENDPOINTS if endpoint.query in LISTS and endpoint.project_scoped]
+    within = ("{schedule}", "{pipeline")  # what is below another thing is refused for the want of that one first
+    lists = [
+        endpoint
+        for endpoint in ENDPOINTS
+        if endpoint.query in LISTS and endpoint.project_scoped and not any(part in endpoint.path for part in within)
+    ]
     desk.do(ED, "datasets.create", CreateDataset(name="wine"), project="demo")
     run = desk.submit(SubmitRun(code=CODE, environment_lock_id=desk.lock().lock_id))
 
