@@ -24,6 +24,7 @@ SPREAD = 0.25
 """By which part of itself a delay is longer at most."""
 
 SPREAD_STEPS = 0xFFFF
+MOST_DOUBLINGS = 16
 
 
 def submission_of(run: Run) -> SubmitRun:
@@ -65,6 +66,6 @@ def is_retried(run: Run) -> bool:
 def retry_delay(run: Run, limits: Limits) -> timedelta:
     """Return how long the retry of a run waits: doubling, bounded, and a little different for each run."""
     number = origin_of_repeat(run, Relation.RETRY).number
-    delay = min(limits.retry_base * (1 << number - 1), limits.retry_longest)
+    delay = min(limits.retry_base * (1 << min(number - 1, MOST_DOUBLINGS)), limits.retry_longest)
     step = int(digest_bytes(run.run_id.encode())[-4:], 16)
     return delay * (1 + SPREAD * step / SPREAD_STEPS)
