@@ -30,7 +30,9 @@ def refuse(faults: Sequence[Fault], *, code: str = "invalid_request", remedy: st
         InvalidError: If there is any fault; the first one is its detail, and its remedy unless another is given.
     """
     if faults:
-        raise InvalidError(code, f"{faults[0].path}: {faults[0].message}", faults=faults, remedy=remedy or faults[0].remedy)
+        raise InvalidError(
+            code, f"{faults[0].path}: {faults[0].message}", faults=faults, remedy=remedy or faults[0].remedy
+        )
 
 
 def name_faults(name: str, *, rule: str, path: str = "$.name") -> list[Fault]:
