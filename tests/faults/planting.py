@@ -49,11 +49,12 @@ class Catch:
     test: str
     noticed: bool
     seconds: float
+    commit: str
 
     def row(self) -> str:
         """Return its line of the page."""
         by = f"`{self.test.removeprefix('tests/')}`" if self.noticed else MISSED
-        return f"| {self.bug.name} | {self.bug.removes} | {by} | {self.seconds:.0f} | `{commit()}` |\n"
+        return f"| {self.bug.name} | {self.bug.removes} | {by} | {self.seconds:.0f} | `{self.commit}` |\n"
 
 
 def copied(folder: Path) -> Path:
@@ -91,8 +92,8 @@ def status_of(tests: Sequence[str], root: Path, *, expected: int) -> int:
     return done.returncode
 
 
-def caught(bug: Bug, root: Path) -> list[Catch]:
-    """Plant a bug, run the tests that should notice it, and mend it again."""
+def caught(bug: Bug, root: Path, *, at: str) -> list[Catch]:
+    """Plant a bug in the sources of a commit, run the tests that should notice it, and mend it again."""
     before = {edit.place: (root / edit.place).read_bytes() for edit in bug.edits}
     catches = []
     for edit in bug.edits:
@@ -100,7 +101,7 @@ def caught(bug: Bug, root: Path) -> list[Catch]:
     for test in bug.caught_by:
         begin = time.monotonic()
         noticed = status_of([test], root, expected=FAILED_TESTS) == FAILED_TESTS
-        catches.append(Catch(bug, test, noticed, time.monotonic() - begin))
+        catches.append(Catch(bug, test, noticed, time.monotonic() - begin, at))
     for place, content in before.items():
         (root / place).write_bytes(content)
     return catches
@@ -124,14 +125,14 @@ def main() -> int:
     words = sys.argv[1:]
     bugs = [bug for bug in BUGS if not words or any(word in bug.name for word in words)]
     with tempfile.TemporaryDirectory(prefix="animus-planted-") as folder:
-        root = copied(Path(folder))
+        root, at = copied(Path(folder)), commit()
         tests = sorted({test for bug in bugs for test in bug.caught_by})
         if status_of(tests, root, expected=0) != 0:
             sys.stderr.write("the tests do not pass before anything is planted\n")
             return 1
         catches = []
         for bug in bugs:
-            for catch in caught(bug, root):
+            for catch in caught(bug, root, at=at):
                 catches.append(catch)
                 sys.stdout.write(f"{'caught' if catch.noticed else 'MISSED'}  {bug.name}  {catch.test}\n")
                 sys.stdout.flush()

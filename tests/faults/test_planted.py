@@ -43,15 +43,15 @@ def test_a_bug_that_is_planted_alone_changes_its_own_row_and_no_other() -> None:
     first, second = BUGS[:2]
     both = page(
         [
-            Catch(first, "tests/a.py", noticed=True, seconds=1.0),
-            Catch(second, "tests/b.py", noticed=False, seconds=2.0),
+            Catch(first, "tests/a.py", noticed=True, seconds=1.0, commit="c"),
+            Catch(second, "tests/b.py", noticed=False, seconds=2.0, commit="c"),
         ],
         "",
     )
-    after = page([Catch(second, "tests/b.py", noticed=True, seconds=3.0)], both)
+    after = page([Catch(second, "tests/b.py", noticed=True, seconds=3.0, commit="d")], both)
     assert f"1 of {len(BUGS)} were caught" in both
     assert f"2 of {len(BUGS)} were caught" in after
     assert set(both.splitlines()) & set(after.splitlines()) >= {
-        Catch(first, "tests/a.py", noticed=True, seconds=1.0).row().strip()
+        Catch(first, "tests/a.py", noticed=True, seconds=1.0, commit="c").row().strip()
     }
     assert MISSED not in after
