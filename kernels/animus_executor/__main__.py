@@ -80,7 +80,6 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     environments = Environments(settings.data / "environments", settings.environments)
     folders, occupancy = RunFolders(settings.data), Occupancy(settings.capacity)
     left = list(folders.left())
-    environments.trim(spared=[Path(record.environment) for record in left])  # the predecessor may have left half a one
     attempts = Attempts(
         settings=settings,
         control_plane=control_plane,
@@ -96,7 +95,7 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     agent = Agent(
         control_plane,
         attempts.execute,
-        request=LeaseRequest(
+        describe=lambda: LeaseRequest(
             limitations=backend.limitations,
             platform=sysconfig.get_platform().replace("-", "_").replace(".", "_"),
             labels=dict(settings.labels),
@@ -110,6 +109,7 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     agent.start()
     cancellations.start()
     tasks.start()
+    environments.trim(spared=[Path(record.environment) for record in left])  # the predecessor may have left half a one
     log.info("executor %s takes runs from %s in %d slots", settings.name, settings.control_plane, settings.slots)
     while not stopping.wait(TRIM_SECONDS):
         environments.trim()

@@ -6,7 +6,8 @@ Rules kept here:
 
 * attempts of a predecessor come first, each in a slot, even when they are more than there are slots now;
 * a slot asks with what is free at that moment and nobody else has offered: no two are given the same cores;
-* nothing ends the agent but :meth:`Agent.stop`: a control plane that is down is asked again, with growing pauses.
+* nothing ends the agent but :meth:`Agent.stop`: a control plane that is down, or a backend that cannot start, is asked
+  again, with growing pauses.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Protocol
 import msgspec
 
 from animus_contracts.executions import Lease, LeaseRequest
+from animus_executor.backends import BackendError
 from animus_executor.control_plane import ProtocolError
 from animus_executor.machine import Occupancy
 
@@ -47,7 +49,8 @@ class Agent:
         leases: Who grants leases.
         execute: Executes one leased attempt to its end; takes the lease and the monotonic time before it was asked
             for, and raises nothing that is expected.
-        request: What this executor says of itself whenever it asks.
+        describe: Builds what this executor says of itself whenever it asks; it may take long the first time, and
+            no adopted attempt waits for it.
         occupancy: What attempts take of the machine; a lease is counted here from the moment it is given.
         slots: How many attempts at once.
         adopted: Executes each attempt of a predecessor to its end.
@@ -58,14 +61,14 @@ class Agent:
         leases: Leases,
         execute: Callable[[Lease, float], None],
         *,
-        request: LeaseRequest,
+        describe: Callable[[], LeaseRequest],
         occupancy: Occupancy,
         slots: int,
         adopted: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._leases = leases
         self._execute = execute
-        self._request = request
+        self._describe = describe
         self._occupancy = occupancy
         self._stopping = threading.Event()
         first = [*adopted, *[None] * max(0, slots - len(adopted))]
@@ -96,7 +99,7 @@ class Agent:
         while is_permanent and not self._stopping.is_set():
             try:
                 lease, asked_at = self._ask()
-            except ProtocolError as error:
+            except (BackendError, ProtocolError) as error:
                 log.warning("no lease: %s", error)
                 self._stopping.wait(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -107,12 +110,13 @@ class Agent:
 
     def _ask(self) -> tuple[Lease | None, float]:
         """Offer what is free, and count what is given before it is offered again."""
+        request = self._describe()
         with self._occupancy.offered(LOOK_SECONDS) as free:
             asked_at = time.monotonic()
             if free is None or self._stopping.is_set():
                 return None, asked_at
             seconds = WAIT_SECONDS if free == self._occupancy.total else BUSY_WAIT_SECONDS
-            lease = self._leases.lease(msgspec.structs.replace(self._request, wait_seconds=seconds, capacity=free))
+            lease = self._leases.lease(msgspec.structs.replace(request, wait_seconds=seconds, capacity=free))
             if lease is None or self._stopping.is_set():
                 return None, asked_at
             self._occupancy.take(lease.execution_id, lease.plan.resources)

@@ -115,7 +115,7 @@ def world(tmp_path: Path) -> Iterator[World]:
             occupancy=Occupancy(Capacity(cpus=4.0, memory_mib=8192)),
         )
         request = LeaseRequest(limitations=[Limitation.MEMORY_NOT_LIMITED])
-        agent = Agent(control_plane, attempts.execute, request=request, occupancy=attempts.occupancy, slots=1)
+        agent = Agent(control_plane, attempts.execute, describe=lambda: request, occupancy=attempts.occupancy, slots=1)
         watch = CancellationWatch(control_plane, attempts.active)
         watch.start()
         agent.start()

@@ -13,6 +13,7 @@ from animus_contracts.environments import Resources
 from animus_contracts.executions import Capacity, Lease, LeaseRequest
 from animus_executor import machine
 from animus_executor.agent import Agent
+from animus_executor.backends import BackendError
 from animus_executor.control_plane import UnreachableError
 from animus_executor.machine import Occupancy
 from tests.fakes.plans import a_lease, a_plan
@@ -77,7 +78,7 @@ def test_no_core_is_offered_twice_however_many_slots_ask() -> None:
         occupancy.release(lease.execution_id)
 
     request = LeaseRequest(labels={"zone": "eu"})
-    agent = Agent(queue, execute, request=request, occupancy=occupancy, slots=8)
+    agent = Agent(queue, execute, describe=lambda: request, occupancy=occupancy, slots=8)
     agent.start()
     time.sleep(0.8)
     agent.stop()
@@ -117,7 +118,7 @@ def test_adopted_attempts_have_slots_of_their_own_even_when_they_are_more_than_t
     agent = Agent(
         queue,
         lambda *_: None,
-        request=LeaseRequest(),
+        describe=LeaseRequest,
         occupancy=occupancy,
         slots=2,
         adopted=[lambda: began.wait(5.0) and None for _ in range(3)],
@@ -134,7 +135,7 @@ def test_an_adopted_attempt_that_breaks_does_not_take_the_slot_away() -> None:
     def breaks() -> None:
         raise RuntimeError("no")
 
-    agent = Agent(queue, lambda *_: None, request=LeaseRequest(), occupancy=occupancy, slots=1, adopted=[breaks])
+    agent = Agent(queue, lambda *_: None, describe=LeaseRequest, occupancy=occupancy, slots=1, adopted=[breaks])
     agent.start()
     deadline = time.monotonic() + 5.0
     while not queue.requests:
@@ -142,3 +143,24 @@ def test_an_adopted_attempt_that_breaks_does_not_take_the_slot_away() -> None:
         time.sleep(0.01)
     agent.stop()
     agent.join(5.0)
+
+
+def test_a_backend_that_cannot_say_what_it_lacks_is_asked_again() -> None:
+    queue, answers = Queue(), [BackendError("the runner parent did not start"), LeaseRequest(labels={"try": "second"})]
+
+    def describe() -> LeaseRequest:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, BackendError):
+            raise answer
+        return answer
+
+    occupancy = Occupancy(Capacity(cpus=0.5, memory_mib=8192))
+    agent = Agent(queue, lambda *_: None, describe=describe, occupancy=occupancy, slots=1)
+    agent.start()
+    deadline = time.monotonic() + 5.0
+    while not queue.requests:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    agent.stop()
+    agent.join(5.0)
+    assert queue.requests[0].labels == {"try": "second"}
