@@ -6,6 +6,7 @@ P1, P2  a governed run, from submission to the success its client sees, over the
 P3      durable, authenticated, policed and audited submissions per second over MLflow's ``create_run``, 8 clients each
 P4      from submission to downloaded outputs over jupyter-scheduler's submission to completion; then a burst of
         submissions at once, until the last of them has ended, over the same burst there
+P10     a dispatch with ten thousand runs in the queue over one with a hundred, on each database
 
 Outputs are compared with papermill's before anything is timed: a fast wrong answer is no result.
 """
@@ -29,8 +30,11 @@ from tests.bench import peers
 from tests.bench.installation import PROJECT, Installation, an_installation, trivial_notebook
 from tests.bench.load import Load, Throughput, drive
 from tests.bench.measure import Result, Side, compare, interleave, report, timed
+from tests.bench.queue import dispatch_figures
 
 CLIENTS = 8
+ALONE = "P10"
+"""The figure without a peer: our queue is compared with our queue."""
 BURST = 12
 GOAL_P1, GOAL_P2, GOAL_P3, GOAL_P4, GOAL_BURST = 0.25, 0.15, 10.0, 0.125, 0.1
 NOTEBOOKS = {f"cells-{count}.ipynb": trivial_notebook(count) for count in (10, 200)}
@@ -42,7 +46,8 @@ def main() -> None:
     """Measure what was chosen and print the table."""
     chosen = _parser().parse_args()
     chosen.peers.mkdir(parents=True, exist_ok=True)
-    needed = sorted({FIGURES[name].peer for name in chosen.only})
+    against = sorted(set(chosen.only) & set(FIGURES))
+    needed = sorted({FIGURES[name].peer for name in against})
     environments = {
         name: peers.environment(name, chosen.peers.absolute())
         for name in track(needed, "installing peers", console=console)
@@ -51,12 +56,14 @@ def main() -> None:
         folder = Path(scratch)
         for name, notebook in NOTEBOOKS.items():
             (folder / name).write_text(json.dumps(notebook))
-        with an_installation(folder / "data", NOTEBOOKS) as ours:
-            results = [
-                result
-                for name in sorted(chosen.only)
-                for result in FIGURES[name].measure(ours, environments[FIGURES[name].peer], folder, chosen)
-            ]
+        results = dispatch_figures(folder, chosen.rounds) if ALONE in chosen.only else []
+        if against:
+            with an_installation(folder / "data", NOTEBOOKS) as ours:
+                results += [
+                    result
+                    for name in against
+                    for result in FIGURES[name].measure(ours, environments[FIGURES[name].peer], folder, chosen)
+                ]
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     print(f"{machine}; n = {chosen.rounds}, sides alternating\n\n{report(results)}")  # noqa: T201 - the result
 
@@ -216,7 +223,8 @@ FIGURES = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=FIGURES, default=list(FIGURES), help="figures (default: all)")
+    figures = [*FIGURES, ALONE]
+    parser.add_argument("--only", nargs="+", choices=figures, default=figures, help="figures (default: all)")
     parser.add_argument("--rounds", type=int, default=7, help="measured runs of each side (default: 7)")
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds of load for each measured run (default: 5)")
     parser.add_argument(
