@@ -50,7 +50,7 @@ class Puppet:
 
     def lease(self) -> None:
         """Take the next run and start it."""
-        reply = self._post("executions.lease", LeaseRequest(wait_seconds=5), self._token)
+        reply = self._post("executions.lease", LeaseRequest(wait_seconds=15), self._token)
         lease = msgspec.json.decode(reply, type=LeaseReply).lease
         assert lease is not None, "there was no run to lease"
         self.lease_held = lease
