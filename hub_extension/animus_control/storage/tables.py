@@ -203,6 +203,9 @@ firings = records(
 )  # fmt: skip
 
 plans = records("plans", "run_id", Plan, of_project("runs", "run_id"))
+# Attempts and reports know the run and not its project: without these each of them would read every run there is.
+Index(None, runs.c.run_id)
+Index(None, plans.c.run_id)
 
 executions = Table(
     "executions",

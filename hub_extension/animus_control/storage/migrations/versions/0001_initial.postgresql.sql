@@ -535,6 +535,8 @@ CREATE INDEX ix_runs_queue ON runs (platform, project_id, shape, priority DESC, 
 
 CREATE INDEX ix_runs_repeats ON runs (project_id, repeats, run_id) WHERE repeats IS NOT NULL
 
+CREATE INDEX ix_runs_run_id ON runs (run_id)
+
 CREATE INDEX ix_approvals_pending ON approvals (expires_at) WHERE state = 'pending'
 
 CREATE INDEX ix_approvals_project_id_state_approval_id ON approvals (project_id, state, approval_id)
@@ -554,6 +556,8 @@ CREATE INDEX ix_executions_leases ON executions (lease_expires_at) WHERE state I
 CREATE INDEX ix_firings_project_id_inspection_id_firing_id ON firings (project_id, inspection_id, firing_id)
 
 CREATE INDEX ix_firings_project_id_schedule_id_firing_id ON firings (project_id, schedule_id, firing_id)
+
+CREATE INDEX ix_plans_run_id ON plans (run_id)
 
 CREATE INDEX ix_run_events_project_id_type_event_id ON run_events (project_id, type, event_id)
 
