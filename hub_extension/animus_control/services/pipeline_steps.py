@@ -86,11 +86,15 @@ def _follow(uow: UnitOfWork, call: Call, ended: Run, repetition: Run | None) -> 
     ref = ended.pipeline
     if ref is None:
         return
-    if repetition is None:
-        # A call on the pipeline run itself stops runs one after the other, and goes on when it is through with them.
-        if call.path.get("pipeline") != ref.pipeline_run_id:
-            advance(uow, call, ended.project_id, ref.pipeline_run_id)
-        return
+    if repetition is not None:
+        _replace(uow, call, ended, repetition)
+    # A call on the pipeline run itself stops runs one after the other, and goes on when it is through with them.
+    if call.path.get("pipeline") != ref.pipeline_run_id:
+        advance(uow, call, ended.project_id, ref.pipeline_run_id)
+
+
+def _replace(uow: UnitOfWork, call: Call, ended: Run, repetition: Run) -> None:
+    ref = require(ended.pipeline, "pipeline run")
     run = require(uow.pipelines.get(ended.project_id, ref.pipeline_run_id), "pipeline run")
     rows = uow.pipelines.nodes(ended.project_id, ref.pipeline_run_id)
     row = next((row for row in rows if row.run_id == ended.run_id and row.state is NodeState.RUNNING), None)

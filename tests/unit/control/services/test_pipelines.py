@@ -529,3 +529,16 @@ def test_a_run_that_is_retried_by_itself_is_followed_and_does_not_fail_its_node(
     desk.reconcile()
     finish(desk)
     assert states(desk, run) == {"a": "succeeded", "b": "running"}
+
+
+def test_a_retry_that_comes_while_the_pipeline_run_is_being_canceled_is_canceled_too(desk: Desk) -> None:
+    run = submit(desk, {"a": {"notebook": "a.ipynb", "retries": 1}})
+    lease, _ = begin(desk)
+    desk.do(ED, "pipelines.cancel", CancelPipeline(), project="demo", pipeline=run.pipeline_run_id)
+    lost = Failure(reason=FailureReason.INFRASTRUCTURE, summary="The executor was lost.")
+    desk.end(lease, Verdict.FAILED, lost)
+    assert read(desk, run).finished_at == desk.now
+    assert rows(desk, run)[0].state in {NodeState.CANCELED, NodeState.FAILED}
+    desk.later(timedelta(hours=1).total_seconds())
+    desk.reconcile()
+    assert desk.lease() is None
