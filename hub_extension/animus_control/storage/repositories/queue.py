@@ -31,40 +31,42 @@ def _ready(*conditions: ColumnElement[bool]) -> tuple[ColumnElement[bool] | Text
 
 def waiting_projects() -> CTE:
     """Build the table of the projects that have a run ready on the bound ``platform``."""
-    first = select(func.min(runs.c.project_id).label("project_id")).where(*_ready())
-    found = first.cte("waiting_projects", recursive=True)
-    after = select(func.min(runs.c.project_id)).where(*_ready(runs.c.project_id > found.c.project_id))
-    return found.union_all(select(_scalar(after)).where(found.c.project_id.is_not(None)))
+    project = runs.c.project_id
+    found = select(_first(project).label("project_id")).cte("waiting_projects", recursive=True)
+    after = _first(project, project > found.c.project_id)
+    return found.union_all(select(after).where(found.c.project_id.is_not(None)))
 
 
 def _lanes() -> CTE:
     """Build the table of (project, shape) pairs that have a run ready."""
-    projects = waiting_projects()
-    first = select(func.min(runs.c.shape)).where(*_ready(runs.c.project_id == projects.c.project_id))
+    projects, shape = waiting_projects(), runs.c.shape
+    first = _first(shape, runs.c.project_id == projects.c.project_id)
     found = (
-        select(projects.c.project_id, _scalar(first).label("shape"))
+        select(projects.c.project_id, first.label("shape"))
         .where(projects.c.project_id.is_not(None))
         .cte("lanes", recursive=True)
     )
-    of_project = runs.c.project_id == found.c.project_id
-    after = select(func.min(runs.c.shape)).where(*_ready(of_project, runs.c.shape > found.c.shape))
-    return found.union_all(select(found.c.project_id, _scalar(after)).where(found.c.shape.is_not(None)))
+    after = _first(shape, runs.c.project_id == found.c.project_id, shape > found.c.shape)
+    return found.union_all(select(found.c.project_id, after).where(found.c.shape.is_not(None)))
 
 
 def _heads() -> Select[Any]:
-    lanes, head = _lanes(), runs.alias("head")
-    first = (
-        select(runs.c.run_id)
-        .where(*_ready(runs.c.project_id == lanes.c.project_id, runs.c.shape == lanes.c.shape))
-        .order_by(runs.c.priority.desc(), runs.c.queued_at, runs.c.run_id)
-        .limit(1)
-    )
-    columns = (head.c.project_id, head.c.run_id, head.c.shape, head.c.priority, head.c.queued_at)
-    joined = and_(head.c.project_id == lanes.c.project_id, head.c.run_id == _scalar(first))
-    return select(*columns).select_from(lanes.join(head, joined)).where(lanes.c.shape.is_not(None))
+    # Each column is looked up in the index by itself: asked to join, PostgreSQL would read every run there is.
+    lanes = _lanes()
+    place = (runs.c.priority.desc(), runs.c.queued_at, runs.c.run_id)
+    lane = (runs.c.project_id == lanes.c.project_id, runs.c.shape == lanes.c.shape)
+    found = [
+        select(column).where(*_ready(*lane)).order_by(*place).limit(1).correlate_except(runs).scalar_subquery()
+        for column in (runs.c.run_id, runs.c.priority, runs.c.queued_at)
+    ]
+    names = ("run_id", "priority", "queued_at")
+    columns = [column.label(name) for name, column in zip(names, found, strict=True)]
+    return select(lanes.c.project_id, lanes.c.shape, *columns).where(lanes.c.shape.is_not(None))
 
 
-def _scalar(query: Select[Any]) -> ScalarSelect[Any]:
+def _first(column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """Build the query for the least value of a column; a minimum is not always looked up in the index."""
+    query = select(column).where(*_ready(*conditions)).order_by(column).limit(1)
     return query.correlate_except(runs).scalar_subquery()
 
 
