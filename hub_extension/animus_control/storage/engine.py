@@ -38,6 +38,7 @@ PRAGMAS = (
 
 SETTINGS = (
     "synchronous_commit=on",
+    "jit=off",  # compiling the query of the queue takes thirty times as long as executing it
     "lock_timeout=5s",
     "statement_timeout=30s",
     "idle_in_transaction_session_timeout=10s",  # a process that hangs lets go of the audit log's head
