@@ -44,7 +44,7 @@ def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancel
     Returns:
         How it went. The executed notebook is at ``assignment.output`` unless the notebook could not be read.
     """
-    started = time.monotonic()
+    stop_at = time.monotonic() - assignment.spent_seconds + assignment.resources.wall_seconds
     with contextlib.ExitStack() as held:
         try:
             notebook = notebook_files.load(assignment.notebook)
@@ -60,7 +60,7 @@ def execute(assignment: NotebookAssignment, observer: Observer, canceled: Cancel
             kernel=kernel,
             observer=observer,
             canceled=canceled.fileno(),
-            deadlines=Deadlines(run=started + assignment.resources.wall_seconds, cell_seconds=assignment.cell_seconds),
+            deadlines=Deadlines(run=stop_at, cell_seconds=assignment.cell_seconds),
             origins=origins,
         )
         failure, is_canceled = _run(notebook, session, assignment)

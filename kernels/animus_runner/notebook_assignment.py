@@ -53,6 +53,7 @@ class NotebookAssignment:
         resources: What the run may use.
         seed: Seed of the run, if it has one.
         cell_seconds: How long one cell may take; None sets no bound but the run's.
+        spent_seconds: How much of the run's wall time has gone by before: for fetching code and inputs.
         environment: Further variables for the kernel.
     """
 
@@ -73,6 +74,7 @@ class NotebookAssignment:
     channel: Path | None = None
     seed: int | None = None
     cell_seconds: float | None = None
+    spent_seconds: float = 0.0
     environment: dict[str, str] = field(default_factory=dict)
 
     def determinism(self) -> dict[str, str]:

@@ -13,10 +13,11 @@ Rules kept here:
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -112,6 +113,7 @@ class _Supervisor:
     control_plane: ControlPlane
     canceled: _Signals
     execute: Execute
+    began: float = field(default_factory=time.monotonic)
 
     def run(self) -> AttemptResult:
         plan = self.assignment.plan
@@ -174,6 +176,7 @@ class _Supervisor:
             channel=channel,
             seed=plan.seed,
             cell_seconds=plan.cell_seconds,
+            spent_seconds=time.monotonic() - self.began,
         )
         with Channel(channel, recording):
             self.canceled.breaks_off = False

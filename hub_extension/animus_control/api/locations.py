@@ -25,6 +25,7 @@ LOCATIONS: Mapping[str, tuple[str, str]] = {
     "policies.put": ("/projects/{project}/policies?name={created}", "name"),
     "preflights.create": ("/projects/{project}/preflights/{created}", "preflight_id"),
     "projects.create": ("/projects/{created}", "project_id"),
+    "quotas.put": ("/projects/{project}/quota", "version"),
     "role_bindings.put": ("/projects/{project}/role-bindings/{created}", "binding_id"),
     "runs.replay": ("/projects/{project}/runs/{created}", "run_id"),
     "runs.rerun": ("/projects/{project}/runs/{created}", "run_id"),

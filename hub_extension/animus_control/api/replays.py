@@ -9,6 +9,7 @@ import asyncio
 from animus_contracts.digests import Digest
 from animus_contracts.problems import Fault
 from animus_control.api.operation import OperationHandler
+from animus_control.api.parsing import parse_idempotency_key
 from animus_control.domain.errors import ConflictError
 from animus_control.services import access, repeats
 
@@ -23,6 +24,7 @@ class ReplayHandler(OperationHandler):
         """Refuse a replay whose inputs are not all there, then perform it like any other operation."""
         self.require_open()
         self.message()
+        parse_idempotency_key(self.request.headers.get("Idempotency-Key"))
         call = self.call()
         needed = await self.decide(
             lambda uow: repeats.bytes_for_replay(uow, access.enter(uow, call, self.endpoint)), write=False

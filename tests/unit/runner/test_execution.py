@@ -178,6 +178,13 @@ def test_a_run_that_is_stopped_ends_soon_and_keeps_its_output(
         assert trial.outcome.failure is None
 
 
+def test_what_was_spent_on_fetching_counts_as_wall_time(tmp_path: Path, parent: str) -> None:
+    wall = Resources(wall_seconds=60)
+    trial = try_cells(tmp_path, parent, ["import time; time.sleep(60)"], resources=wall, spent_seconds=58.5)
+    assert failure_of(trial).reason is R.TIMEOUT
+    assert trial.seconds < 1.5 + cells.GRACE_SECONDS + 5
+
+
 def test_the_time_of_a_cell_begins_with_the_cell(tmp_path: Path, parent: str) -> None:
     trial = try_cells(tmp_path, parent, ["import time; time.sleep(0.6)"] * 3, cell_seconds=1.2)
     assert trial.outcome.verdict is Verdict.SUCCEEDED
