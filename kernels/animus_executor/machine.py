@@ -3,8 +3,9 @@
 """What the machine has, and what the attempts that live on it leave free.
 
 A run is counted from the moment it is leased to the moment its attempt is over, by what its plan asks for. What one
-question offers, no other question offers until it is answered: so slots may ask at the same time, and what becomes
-free is offered at once.
+question offers, no other question offers until it is answered: so slots may ask at the same time, and what a beginning
+or an ending attempt leaves is offered at once. What was offered in parts and not taken is offered as a whole again, once
+all those questions are answered; otherwise a run that needs the whole machine would wait for ever beside an idle one.
 """
 
 from __future__ import annotations
@@ -37,16 +38,20 @@ class Occupancy:
         self.total = total
         self._changed = threading.Condition()
         self._taken: dict[str, Resources | Capacity] = {}
+        self._offers = 0
+        self._has_changed = False
 
     def take(self, execution_id: str, resources: Resources) -> None:
         """Count an attempt from now on."""
         with self._changed:
             self._taken[execution_id] = resources
+            self._has_changed = True
 
     def release(self, execution_id: str) -> None:
         """Count an attempt no longer."""
         with self._changed:
             self._taken.pop(execution_id, None)
+            self._has_changed = True
             self._changed.notify_all()
 
     def free(self) -> Capacity:
@@ -56,22 +61,30 @@ class Occupancy:
 
     @contextmanager
     def offered(self, seconds: float) -> Iterator[Capacity | None]:
-        """Hold all that is free, to offer it; None when nothing became free within some seconds.
+        """Hold all that is free, to offer it; None when nothing could be offered within some seconds.
 
         An attempt that comes of the offer is taken before the offer ends.
         """
         with self._changed:
-            self._changed.wait_for(lambda: _is_something(self._free()), seconds)
-            free = self._free()
-            if _is_something(free):
+            if not self._changed.wait_for(self._is_offerable, seconds):
+                free = None
+            else:
+                free, self._has_changed = self._free(), False
                 self._taken[offer := secrets.token_hex(8)] = free
-        if not _is_something(free):
+                self._offers += 1
+        if free is None:
             yield None
             return
         try:
             yield free
         finally:
-            self.release(offer)
+            with self._changed:
+                del self._taken[offer]
+                self._offers -= 1
+                self._changed.notify_all()
+
+    def _is_offerable(self) -> bool:
+        return _is_something(self._free()) and (self._offers == 0 or self._has_changed)
 
     def _free(self) -> Capacity:
         taken, total = self._taken.values(), self.total

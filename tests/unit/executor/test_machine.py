@@ -45,6 +45,31 @@ def test_this_machine_has_cores_and_memory() -> None:
     assert machine.memory_mib() > 256
 
 
+def test_what_is_offered_in_parts_is_offered_whole_again() -> None:
+    occupancy = Occupancy(MACHINE)
+    occupancy.take("a", SMALL)
+    with occupancy.offered(0.0) as rest:
+        assert rest == Capacity(cpus=3.0, memory_mib=6144, gpus=1)
+        occupancy.release("a")
+        with occupancy.offered(0.0) as left:
+            assert left == Capacity(cpus=1.0, memory_mib=2048)
+        with occupancy.offered(0.0) as nothing_new:
+            assert nothing_new is None
+    with occupancy.offered(0.0) as whole:
+        assert whole == MACHINE
+
+
+def test_what_a_granted_run_leaves_is_offered_beside_other_offers() -> None:
+    occupancy = Occupancy(MACHINE)
+    occupancy.take("a", LARGE)
+    with occupancy.offered(0.0):
+        occupancy.release("a")
+        with occupancy.offered(0.0):
+            occupancy.take("b", Resources(cpus=1.0, memory_mib=512))
+        with occupancy.offered(0.0) as left:
+            assert left == Capacity(cpus=2.0, memory_mib=512, gpus=1)
+
+
 class Queue:
     """Grants a run of one core whenever one core is offered, after a while; counts what is offered at one time."""
 
