@@ -4,8 +4,8 @@
 
 A run is counted from the moment it is leased to the moment its attempt is over, by what its plan asks for. What one
 question offers, no other question offers until it is answered: so slots may ask at the same time, and what a beginning
-or an ending attempt leaves is offered at once. What was offered in parts and not taken is offered as a whole again, once
-all those questions are answered; otherwise a run that needs the whole machine would wait for ever beside an idle one.
+or an ending attempt leaves is offered at once. What was offered in parts and not taken is offered whole again when all
+those questions are answered; otherwise a run that needs the whole machine would wait for ever beside an idle one.
 """
 
 from __future__ import annotations
