@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -202,11 +203,8 @@ def test_what_is_not_for_users_does_not_exist(browser: httpx.Client, method: str
 
 def test_every_user_endpoint_and_no_other_is_passed_on() -> None:
     for endpoint in ENDPOINTS:
-        names = dict.fromkeys(
-            ["project", "run", "dataset", "version", "binding", "environment", "lock", "snapshot", "decision",
-             "artifact", "execution", "user"], "0198-a_b.c",
-        ) | {"digest": "sha256:" + "0" * 64}  # fmt: skip
-        path = endpoint.url.lstrip("/").format_map(names)
+        names = dict.fromkeys(re.findall(r"{(\w+)}", endpoint.url), "0198-a_b.c")
+        path = endpoint.url.lstrip("/").format_map(names | {"digest": "sha256:" + "0" * 64})
         found = endpoint_of(endpoint.method, path)
         assert found == (endpoint if endpoint.caller is Caller.USER else None), endpoint.operation
 
