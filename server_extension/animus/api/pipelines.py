@@ -1,21 +1,15 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Pipeline runs: submit, follow, stop, repair, and read their graphs and results.
-
-Following survives interruptions: it resumes at the version it knows, and ends when the pipeline run has ended.
-"""
+"""Pipeline runs: submit, follow, stop, repair, and read their graphs and results; what is followed are versions."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import msgspec
 
 from animus.api import Group
-from animus.api.runs import LONGEST_SILENCE, messages
-from animus.errors import UnreachableError
-from animus.transport import pause
+from animus.following import follow, messages
 from animus_contracts.pages import EventsQuery
 from animus_contracts.pipeline_runs import (
     PIPELINE_ENDS,
@@ -74,22 +68,17 @@ class Pipelines(Group):
         Raises:
             UnreachableError: If the control plane stays silent for five minutes.
         """
-        failures, heard = 0, time.monotonic()
-        while True:
-            try:
-                for change in self._stream(pipeline, after):
-                    failures, heard, after = 0, time.monotonic(), change.event_id
-                    yield change
-                    if change.pipeline_run.state in PIPELINE_ENDS:
-                        return
-                known = self.read(pipeline)
-                if known.state in PIPELINE_ENDS and known.version <= after:
-                    return
-            except UnreachableError:
-                if time.monotonic() - heard > LONGEST_SILENCE:
-                    raise
-            time.sleep(pause(failures))
-            failures += 1
+
+        def is_over(known: int) -> bool:
+            found = self.read(pipeline)
+            return found.state in PIPELINE_ENDS and found.version <= known
+
+        yield from follow(
+            lambda known: self._stream(pipeline, known),
+            after=after,
+            is_last=lambda change: change.pipeline_run.state in PIPELINE_ENDS,
+            is_over=is_over,
+        )
 
     def wait(self, pipeline: str) -> PipelineRun:
         """Wait until a pipeline run has ended and return it."""

@@ -2,24 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs and what comes out of them: submit, follow, stop, explain, fetch.
 
-Following survives interruptions: it resumes after the last event it saw, and ends when the run has ended. A downloaded
-artifact is kept only if its bytes have the digest they should have.
+A downloaded artifact is kept only if its bytes have the digest they should have.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from animus.api import Group
-from animus.errors import AnimusError, RefusedError, UnreachableError
+from animus.errors import AnimusError, RefusedError
+from animus.following import follow, messages
 from animus.story import plain
-from animus.transport import pause
 from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.comparisons import ReplayRun, Tolerances
 from animus_contracts.digests import Digest
@@ -28,8 +26,6 @@ from animus_contracts.explanations import Explanation
 from animus_contracts.pages import ArtifactFindQuery, EventsQuery, ListQuery, RunListQuery
 from animus_contracts.queues import Waiting
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run, RunState, SubmitRun
-
-LONGEST_SILENCE = 300.0
 
 
 class Runs(Group):
@@ -81,22 +77,12 @@ class Runs(Group):
         Raises:
             UnreachableError: If the control plane stays silent for five minutes.
         """
-        failures, heard = 0, time.monotonic()
-        while True:
-            before = after
-            try:
-                for event in self._stream(run, after):
-                    failures, heard, after = 0, time.monotonic(), event.event_id
-                    yield event
-                    if _ends(event):
-                        return
-                if after == before and self.read(run).state in TERMINAL_STATES:
-                    return
-            except UnreachableError:
-                if time.monotonic() - heard > LONGEST_SILENCE:
-                    raise
-            time.sleep(pause(failures))
-            failures += 1
+        yield from follow(
+            lambda known: self._stream(run, known),
+            after=after,
+            is_last=_ends,
+            is_over=lambda _: self.read(run).state in TERMINAL_STATES,
+        )
 
     def log(self, run: str) -> Iterator[str]:
         """Yield what a run's notebook writes, as text without control sequences, until the run has ended."""
@@ -170,18 +156,6 @@ class Artifacts(Group):
         finally:
             part.unlink(missing_ok=True)
         return target
-
-
-def messages(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the data of each server-sent event; comments (pings) and other fields are skipped."""
-    data: list[str] = []
-    for line in lines:
-        field, _, value = line.partition(":")
-        if field == "data" and line:
-            data.append(value.removeprefix(" "))
-        elif not line and data:
-            yield "\n".join(data)
-            data = []
 
 
 def _ends(event: RunEvent) -> bool:

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 
 from animus import session as sessions
-from animus.api.runs import messages
 from animus.client import Client
 from animus.errors import AnimusError, RefusedError, UnreachableError
+from animus.following import messages
 from animus.pending import key_for
 from animus.session import Session
 from animus.transport import ATTEMPTS, LONGEST_WAIT, Transport, pause

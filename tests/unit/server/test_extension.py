@@ -19,8 +19,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from animus.api.runs import messages
 from animus.client import Client
+from animus.following import messages
 from animus.session import Session
 from animus_contracts.endpoints import ENDPOINTS, Caller
 from animus_contracts.runs import CodeRef, Run, SubmitRun
