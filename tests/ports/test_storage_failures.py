@@ -159,7 +159,12 @@ def test_lost_postgresql_connections_are_replaced_without_a_restart(
         cut()
         uow.audit.append(audit_record())  # type: ignore[attr-defined]  # a unit of work
 
+    def cut_before_a_change(uow: object) -> None:
+        cut()
+        uow.projects.compare_and_set(a_project(), expected_version=1)  # type: ignore[attr-defined]  # a unit of work
+
     assert code_of(database.write(cut_in_the_middle).exception(WAIT_SECONDS)) == "service_unavailable"
+    assert code_of(database.write(cut_before_a_change).exception(WAIT_SECONDS)) == "service_unavailable"
     write(database, lambda uow: uow.datasets.add(a_dataset(51, "after")))
     names = {d.name for d in database.read(lambda uow: uow.datasets.page(PROJECT_ID, limit=9, cursor=None)).items}
     assert names == {"wine", "after"}

@@ -155,14 +155,14 @@ class Session:
     def keep(self) -> None:
         """End the work: what it did is part of the transaction."""
         if self._marked:
-            self._transaction.cursor.execute("RELEASE piece")
+            self._transaction.mark("RELEASE")
         self._transaction.keep(self._added)
 
     def undo(self) -> None:
         """End the work: nothing that it did has been."""
         if self._marked:
-            self._transaction.cursor.execute("ROLLBACK TO piece")
-            self._transaction.cursor.execute("RELEASE piece")
+            self._transaction.mark("ROLLBACK TO")
+            self._transaction.mark("RELEASE")
             self._transaction.known.clear()
 
     def _changing(self, statement: Prepared) -> Compiled:
@@ -186,7 +186,7 @@ class Session:
         """Be able to undo this work alone, and have everything written that came before."""
         if not self._marked:
             self._transaction.write_out()
-            self._transaction.cursor.execute("SAVEPOINT piece")
+            self._transaction.mark("SAVEPOINT")
             self._marked = True
         self._write_out()
 

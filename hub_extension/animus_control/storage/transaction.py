@@ -126,6 +126,17 @@ class Transaction:
             return driver.pipeline()
         return nullcontext()
 
+    def mark(self, statement: str) -> None:
+        """Set, release or go back to the mark of a piece of work.
+
+        Args:
+            statement: ``SAVEPOINT``, ``RELEASE`` or ``ROLLBACK TO``.
+        """
+        try:
+            self.cursor.execute(f"{statement} piece")
+        except DRIVER_ERRORS as error:
+            raise self.failed(error) from error
+
     def failed(self, error: BaseException | None, meaning: Exception | None = None) -> Exception:
         """Return what to raise for a driver's error, and note when the whole transaction is over.
 
