@@ -155,7 +155,7 @@ def test_following_resumes_after_what_it_has_seen_when_the_stream_breaks(
             yield event
 
     monkeypatch.setattr(client.runs, "_stream", breaking)
-    monkeypatch.setattr("animus.api.runs.pause", lambda _: 0.0)
+    monkeypatch.setattr("animus.following.pause", lambda _: 0.0)
     assert list(client.runs.events(artifact.run_id)) == whole
     assert len(broken) == (len(whole) - 1) // 2
     assert list(client.runs.events(artifact.run_id, after=whole[-1].event_id)) == []
