@@ -95,31 +95,35 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     agent = Agent(
         control_plane,
         attempts.execute,
-        describe=lambda: LeaseRequest(
-            limitations=backend.limitations,
-            platform=sysconfig.get_platform().replace("-", "_").replace(".", "_"),
-            labels=dict(settings.labels),
-        ),
+        describe=partial(description, settings, backend),
         occupancy=occupancy,
         slots=settings.slots,
         adopted=[partial(attempts.adopt, record) for record in left],
     )
     cancellations = CancellationWatch(control_plane, attempts.active)
     tasks = TaskWorker(control_plane, settings, cache=folders.cache, folder=settings.data / "tasks")
-    agent.start()
-    cancellations.start()
-    tasks.start()
+    threads = (agent, cancellations, tasks)
+    for each in threads:
+        each.start()
     environments.trim(spared=[Path(record.environment) for record in left])  # the predecessor may have left half a one
     log.info("executor %s takes runs from %s in %d slots", settings.name, settings.control_plane, settings.slots)
     while not stopping.wait(TRIM_SECONDS):
         environments.trim()
         caches.trim(folders.cache / "objects", settings.cache_mib << 20)
-    agent.stop()
-    cancellations.stop()
-    tasks.stop()
+    for each in threads:
+        each.stop()
     stop_attempts(attempts)
     backend.close()
     kernel_parents.close()
+
+
+def description(settings: Settings, backend: ProcessBackend) -> LeaseRequest:
+    """Return what this executor says of itself when it asks for a run."""
+    return LeaseRequest(
+        limitations=backend.limitations,
+        platform=sysconfig.get_platform().replace("-", "_").replace(".", "_"),
+        labels=dict(settings.labels),
+    )
 
 
 def stop_attempts(attempts: Attempts) -> None:

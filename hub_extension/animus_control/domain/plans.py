@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from animus_contracts.artifacts import Artifact
 from animus_contracts.datasets import DatasetVersion, FileEntry, content_digest
@@ -58,24 +58,7 @@ def build_plan(
             requirements=lock.requirements,
             images=lock.images,
         ),
-        inputs=[
-            PlannedInput(
-                name=binding.name,
-                version_id=binding.version_id,
-                content_digest=binding.content_digest,
-                files=versions[binding.version_id].files,
-            )
-            for binding in run.datasets
-        ]
-        + [
-            PlannedInput(
-                name=binding.name,
-                artifact_id=binding.artifact_id,
-                content_digest=binding.content_digest,
-                files=[artifact_file(artifacts[binding.artifact_id])],
-            )
-            for binding in run.artifacts
-        ],
+        inputs=[*_from_datasets(run, versions), *_from_artifacts(run, artifacts)],
         parameters=run.parameters,
         parameters_schema_digest=run.parameters_schema_digest,
         outputs=run.outputs,
@@ -84,3 +67,23 @@ def build_plan(
         spec_hash=run.spec_hash,
         cell_seconds=run.cell_seconds,
     )
+
+
+def _from_datasets(run: Run, versions: Mapping[DatasetVersionId, DatasetVersion]) -> Iterator[PlannedInput]:
+    for binding in run.datasets:
+        yield PlannedInput(
+            name=binding.name,
+            version_id=binding.version_id,
+            content_digest=binding.content_digest,
+            files=versions[binding.version_id].files,
+        )
+
+
+def _from_artifacts(run: Run, artifacts: Mapping[ArtifactId, Artifact]) -> Iterator[PlannedInput]:
+    for binding in run.artifacts:
+        yield PlannedInput(
+            name=binding.name,
+            artifact_id=binding.artifact_id,
+            content_digest=binding.content_digest,
+            files=[artifact_file(artifacts[binding.artifact_id])],
+        )

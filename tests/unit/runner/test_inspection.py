@@ -123,8 +123,9 @@ def test_a_commit_that_is_not_there_has_no_tree(site: Site) -> None:
     assert (found.tree, "is not in" in problem_of(found)) == ("", True)
 
 
-@pytest.mark.parametrize("path", ["other.ipynb", "../work/work.ipynb", "link.ipynb"])
+@pytest.mark.parametrize("path", ["other.ipynb", "../outside.ipynb", "link.ipynb"])
 def test_a_notebook_that_is_not_in_the_commit_is_a_problem_of_the_notebook(site: Site, path: str) -> None:
+    (site.repository.folder.parent / "outside.ipynb").write_text('{"cells": []}')
     (site.repository.folder / "link.ipynb").symlink_to("work.ipynb")
     site.repository.git("add", "link.ipynb")
     commit = site.commit("print(1)")
