@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -76,6 +77,15 @@ class Ties:
 
 
 UNTIED = Ties()
+
+SAID = (
+    "run_class", "code", "parameters", "outputs", "seed", "labels", "priority", "queue_seconds", "cell_seconds",
+    "retries", "executor_labels",
+)  # fmt: skip
+"""What a run repeats of its submission, word for word."""
+
+TIED = ("not_before", "origin", "schedule", "pipeline")
+"""What a run repeats of its ties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,20 +172,18 @@ def _draft(call: Call, message: SubmitRun, bound: Bound, ties: Ties) -> Draft:
         seed=message.seed,
     )
     unseeded = [Limitation.SEED_NOT_SET] if message.seed is None else []
+    repeated: dict[str, Any] = {name: getattr(message, name) for name in SAID} | {
+        name: getattr(ties, name) for name in TIED
+    }
     run = Run(
+        **repeated,
         run_id=RunId(call.new_id()),
         project_id=project_of(call).project_id,
-        run_class=message.run_class,
-        code=message.code,
         environment_lock_id=bound.lock.lock_id,
         env_hash=bound.lock.env_hash,
         datasets=bindings,
-        parameters=message.parameters,
         parameters_schema_digest=ties.parameters_schema_digest or schema_digest(message.parameters_schema),
-        outputs=message.outputs,
         resources=resources,
-        seed=message.seed,
-        labels=message.labels,
         policy_snapshot_id=bound.snapshot.snapshot_id,
         policy_snapshot_digest=bound.snapshot.digest,
         policy_decision_id=UNDECIDED,
@@ -185,15 +193,6 @@ def _draft(call: Call, message: SubmitRun, bound: Bound, ties: Ties) -> Draft:
         created_at=call.now,
         created_by=call.principal.subject,
         artifacts=artifacts,
-        priority=message.priority,
-        queue_seconds=message.queue_seconds,
-        cell_seconds=message.cell_seconds,
-        retries=message.retries,
-        executor_labels=message.executor_labels,
-        not_before=ties.not_before,
-        origin=ties.origin,
-        schedule=ties.schedule,
-        pipeline=ties.pipeline,
         state=RunState.CREATED,
         limitations=merged(message.limitations, unseeded),
     )
