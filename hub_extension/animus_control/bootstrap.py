@@ -192,7 +192,8 @@ def start_worker(edge: Edge, clock: SteadyClock) -> Worker:
 
     worker = Worker(edge.database)
     worker.every(FOLLOW_SECONDS, "clock", lambda _uow: clock.follow(FOLLOW_SECONDS))
-    worker.every(RECONCILE_SECONDS, "reconcile", lambda uow: reconcile(uow, system_call()))
+    watching = min(RECONCILE_SECONDS, edge.limits.lease.total_seconds() / 10)  # a break must be short beside a lease
+    worker.listen(watching, "reconcile", lambda uow, listened: reconcile(uow, system_call(), listened))
     worker.every(EXPIRE_SECONDS, "approvals", lambda uow: expire_approvals(uow, system_call()))
     worker.every(FIRE_SECONDS, "schedules", lambda uow: fire_due(uow, system_call()))
     worker.every(RECONCILE_SECONDS, "tasks", lambda uow: return_lost_tasks(uow, system_call()))

@@ -182,7 +182,7 @@ def tell(desk: Desk, submission: SubmitRun, chance: random.Random, f8: Campaign)
 
 
 def _reconcile(uow: UnitOfWork, call: Any) -> int:
-    return reconcile(uow, call)
+    return reconcile(uow, call, timedelta(hours=1))
 
 
 def finish_all(desk: Desk) -> None:

@@ -4,10 +4,14 @@
 
 A lost lease returns a run, or after a second period of grace fails it. A run that waited longer than it may fails, and
 so does one whose executor lives and does not end it. Grace counts from the moment at which the loss, or the end of the
-wall time, was noticed, so that an outage of the control plane itself ends no run whose executor still lives.
+wall time, was noticed, and only while somebody listened (:mod:`animus_control.domain.silence`), so that no outage of
+the control plane or of its database ends a run whose executor still lives.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 
@@ -15,6 +19,7 @@ from animus_contracts.audit import Action
 from animus_contracts.executions import Execution, ExecutionState
 from animus_contracts.runs import Failure, FailureReason, Run, RunState
 from animus_control.domain.runs import Move, advance
+from animus_control.domain.silence import Handling, handling
 from animus_control.services.calls import Call
 from animus_control.services.executions import LIVE
 from animus_control.services.moves import queue_of, store_move
@@ -38,30 +43,31 @@ NEVER_STARTED = Failure(
 )
 
 
-def reconcile(uow: UnitOfWork, call: Call) -> int:
+def reconcile(uow: UnitOfWork, call: Call, listened: timedelta) -> int:
     """Handle the leases that expired; call it every few seconds with the system's principal.
 
     Args:
         uow: The unit of work.
         call: The reconciler's call; its ``now`` decides what has expired.
+        listened: For how long this control plane has been able to hear executors without a break.
 
     Returns:
         How many attempts and runs were handled.
     """
     for platform in uow.queue.release(call.now):
         uow.notify(queue_of(platform))
-    return _lost_leases(uow, call) + _waited_enough(uow, call) + _ran_enough(uow, call)
+    return _lost_leases(uow, call, listened) + _waited_enough(uow, call) + _ran_enough(uow, call, listened)
 
 
-def _lost_leases(uow: UnitOfWork, call: Call) -> int:
-    expired = uow.executions.expired(call.now, limit=BATCH)
-    for execution in expired:
+def _lost_leases(uow: UnitOfWork, call: Call, listened: timedelta) -> int:
+    handled = 0
+    for execution in uow.executions.expired(call.now, limit=BATCH):
         run = require(uow.runs.get(execution.project_id, execution.run_id), "run")
-        if run.state is RunState.RUNNING:
-            _wait(uow, call, execution, run)
-        else:
-            _give_up(uow, call, execution, run)
-    return len(expired)
+        handle = HANDLERS.get(handling(run.state, listened, call.limits.lease))
+        if handle is not None:
+            handle(uow, call, execution, run)
+            handled += 1
+    return handled
 
 
 def _waited_enough(uow: UnitOfWork, call: Call) -> int:
@@ -78,14 +84,14 @@ def _waited_enough(uow: UnitOfWork, call: Call) -> int:
     return len(impatient)
 
 
-def _ran_enough(uow: UnitOfWork, call: Call) -> int:
+def _ran_enough(uow: UnitOfWork, call: Call, listened: timedelta) -> int:
     handled = 0
     for run in uow.queue.overdue(call.now, limit=MOST_OVERDUE):
         for execution in [item for item in uow.executions.of_run(run.run_id) if item.state in LIVE]:
             if execution.stop_by is None:
                 noticed = msgspec.structs.replace(execution, stop_by=call.now + call.limits.overtime)
                 uow.executions.save(noticed, expected_epoch=execution.epoch)
-            elif execution.stop_by <= call.now:
+            elif execution.stop_by <= call.now and listened >= call.limits.overtime:
                 _cut_off(uow, call, execution, run)
                 handled += 1
     return handled
@@ -105,7 +111,7 @@ def _cut_off(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> Non
     store_move(uow, call, run, advance(run, move, call.now, **changes), Action.EXECUTION_LOST, _facts(execution))
 
 
-def _wait(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> None:
+def _doubt(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> None:
     grace = msgspec.structs.replace(execution, lease_expires_at=call.now + call.limits.lease)
     uow.executions.save(grace, expected_epoch=execution.epoch)
     store_move(uow, call, run, advance(run, Move.LOSE, call.now), Action.RUN_STATE_CHANGED, _facts(execution))
@@ -137,3 +143,11 @@ def _after_loss(call: Call, execution: Execution, run: Run) -> Run:
 
 def _facts(execution: Execution) -> dict[str, object]:
     return {"execution_id": execution.execution_id, "executor": execution.executor}
+
+
+HANDLERS: dict[Handling, Callable[[UnitOfWork, Call, Execution, Run], None]] = {
+    Handling.RETURN: _give_up,
+    Handling.DOUBT: _doubt,
+    Handling.GIVE_UP: _give_up,
+}
+"""What is not here is left as it is."""

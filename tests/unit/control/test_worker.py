@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from animus_control.worker import Worker
+from animus_control.worker import Attendance, Worker
 
 
 class FlakyDatabase:
@@ -52,3 +53,61 @@ def test_a_job_that_fails_is_logged_without_its_message_and_tried_again(caplog: 
     asyncio.run(run())
     assert '"job": "one", "type": "ConnectionError"' in caplog.text
     assert "canary" not in caplog.text
+
+
+def test_a_job_that_listens_is_told_for_how_long_it_could_hear() -> None:
+    told: list[timedelta] = []
+
+    async def run() -> None:
+        enough = asyncio.Event()
+
+        def job(_uow: object, listened: timedelta) -> None:
+            told.append(listened)
+            if len(told) == 5:
+                enough.set()
+
+        worker = Worker(FlakyDatabase())  # type: ignore[arg-type]  # only writing is asked of it
+        worker.listen(0.05, "ears", job)
+        await enough.wait()
+        await worker.stop()
+
+    asyncio.run(run())
+    assert told[0] == timedelta()
+    assert told == sorted(told)
+    assert told[-1] >= timedelta(seconds=0.3)
+
+
+S, A = "succeeded", "asked"
+
+
+@pytest.mark.parametrize(
+    ("story", "heard"),
+    [
+        ([(0, A)], [0]),
+        ([(0, S), (3, A)], [3]),
+        ([(0, S), (3, S), (6, S), (9, A)], [9]),
+        ([(0, S), (15, A), (16, A)], [15, 0]),
+        ([(0, S), (3, S), (3603, A), (3603, S), (3606, A)], [0, 3]),
+        ([(0, S), (14, S), (28, S), (42, A)], [42]),
+    ],
+    ids=[
+        "who never succeeded heard nothing",
+        "it counts from the first success",
+        "successes in time prolong it",
+        "silence of our own is a break once it is too long",
+        "after an outage it begins anew, from the first success after it",
+        "many short breaks are none",
+    ],
+)
+def test_listening_lasts_from_success_to_success_without_a_break(
+    story: list[tuple[float, str]], heard: list[float]
+) -> None:
+    now = 0.0
+    attendance = Attendance(15.0, clock=lambda: now)
+    told = []
+    for now, what in story:  # noqa: B007 - the clock reads it
+        if what == S:
+            attendance.succeeded()
+        else:
+            told.append(attendance.lasted().total_seconds())
+    assert told == heard

@@ -103,9 +103,9 @@ class Desk:
     def later(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
-    def reconcile(self) -> int:
+    def reconcile(self, *, listened: float = 3600.0) -> int:
         call = self.call(SYSTEM)
-        return self.write(lambda uow: reconcile.reconcile(uow, call))
+        return self.write(lambda uow: reconcile.reconcile(uow, call, timedelta(seconds=listened)))
 
     def audit(self, project_id: ProjectId | None = None) -> list[AuditRecord]:
         """Return the records of the whole log, or of a project, oldest first."""

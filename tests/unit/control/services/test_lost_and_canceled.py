@@ -274,3 +274,57 @@ def test_returned_epoch_is_refused_before_the_next_lease(desk: Desk) -> None:
         with pytest.raises(AnimusError) as caught:
             late(lease)
         assert caught.value.code == "stale_epoch"
+
+
+def test_an_outage_that_begins_during_the_grace_ends_no_run_whose_executor_lives(desk: Desk) -> None:
+    run = desk.submit()
+    lease = desk.leased()
+    desk.start(lease)
+    desk.later(31)
+    desk.reconcile()
+    assert desk.run(run).state is RunState.UNKNOWN
+    desk.later(3600)
+
+    assert desk.reconcile(listened=0) == 0
+    desk.heartbeat(lease)
+
+    assert desk.run(run).state is RunState.RUNNING
+
+
+def test_a_control_plane_that_never_stays_for_a_whole_grace_gives_nobody_up(desk: Desk) -> None:
+    run = desk.submit()
+    desk.start(desk.leased())
+    for _ in range(100):
+        desk.later(31)
+        desk.reconcile(listened=0)
+        desk.later(29)
+        desk.reconcile(listened=29)
+    assert desk.run(run).state is RunState.UNKNOWN
+
+    desk.later(1)
+    desk.reconcile(listened=30)
+
+    assert desk.run(run).state is RunState.FAILED
+
+
+def test_of_two_control_planes_the_one_that_listened_gives_up_what_is_lost(desk: Desk) -> None:
+    run = desk.submit()
+    desk.start(desk.leased())
+    desk.later(31)
+    desk.reconcile(listened=0)
+    desk.later(31)
+
+    assert desk.reconcile(listened=3) == 0
+    assert desk.reconcile(listened=62) == 1
+
+    assert desk.run(run).state is RunState.FAILED
+
+
+def test_what_never_started_goes_back_to_the_queue_although_nobody_listened(desk: Desk) -> None:
+    run = desk.submit()
+    desk.leased()
+    desk.later(3600)
+
+    assert desk.reconcile(listened=0) == 1
+
+    assert desk.run(run).state is RunState.QUEUED

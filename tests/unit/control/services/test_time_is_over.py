@@ -151,3 +151,19 @@ def test_what_cannot_be_queued_is_refused_with_its_place(room: WaitingRoom, fiel
     with pytest.raises(InvalidError) as caught:
         room.submit(**{field: value})
     assert [fault.path for fault in caught.value.faults] == [f"$.{field}"]
+
+
+def test_an_outage_within_the_overtime_leaves_the_executor_an_overtime_that_it_can_use(room: WaitingRoom) -> None:
+    run = room.submit(resources=MINUTE)
+    lease = room.desk.leased()
+    room.desk.start(lease)
+    room.desk.later(61)
+    room.desk.heartbeat(lease)
+    room.desk.reconcile()
+    room.desk.later(3600)
+
+    room.desk.reconcile(listened=0)
+    room.desk.reconcile(listened=OVERTIME - 1)
+
+    assert room.desk.end(lease).state is RunState.SUCCEEDED
+    assert room.desk.run(run).state is RunState.SUCCEEDED
