@@ -18,7 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from animus_contracts.endpoints import ENDPOINTS, Endpoint, Permission
+from animus_contracts.endpoint import Endpoint
+from animus_contracts.endpoints import ENDPOINTS
+from animus_contracts.permissions import Permission
 from animus_contracts.pipelines import pipeline_schema
 from animus_contracts.problems import CODES
 from animus_contracts.projects import Role

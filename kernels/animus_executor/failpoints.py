@@ -12,7 +12,8 @@ import signal
 import time
 from collections.abc import Collection
 
-from animus_contracts.endpoints import ENDPOINTS, Caller
+from animus_contracts.endpoint import Caller
+from animus_contracts.endpoints import ENDPOINTS
 from animus_contracts.failpoints import Effect, Failpoints, Rule
 
 BEFORE, AFTER = "before", "after"

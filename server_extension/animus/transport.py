@@ -23,7 +23,8 @@ import msgspec
 from animus.errors import UnreachableError
 from animus.refusals import NOWHERE, problem_of
 from animus.session import Session
-from animus_contracts.endpoints import BY_OPERATION, Body, Endpoint
+from animus_contracts.endpoint import Body, Endpoint
+from animus_contracts.endpoints import BY_OPERATION
 
 ATTEMPTS = 5
 FIRST_WAIT = 0.25

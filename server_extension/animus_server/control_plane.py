@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
+from animus_contracts.endpoints import ENDPOINTS
 
 # What may stand for a name in a path: no slash, no escape, nothing that a server would resolve (".", "..").
 SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._-]*"

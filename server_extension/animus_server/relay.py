@@ -16,7 +16,7 @@ import msgspec
 from tornado.iostream import StreamClosedError
 
 from animus_contracts import API_PREFIX
-from animus_contracts.endpoints import Body, Endpoint
+from animus_contracts.endpoint import Body, Endpoint
 from animus_contracts.problems import CODES, PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_BASE, Problem
 from animus_server.control_plane import ControlPlane, endpoint_of
 

@@ -15,7 +15,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
+from animus_contracts.endpoints import ENDPOINTS
 from animus_contracts.projects import Role
 from animus_control.domain.permissions import RANK, REQUIRED_ROLE
 from tests.api.conftest import Server, key

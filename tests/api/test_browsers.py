@@ -13,7 +13,8 @@ import pytest
 from jupyterhub.services.auth import HubOAuth  # type: ignore[import-untyped]  # it ships no types
 from tornado.web import create_signed_value
 
-from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
+from animus_contracts.endpoints import ENDPOINTS
 from animus_control.api.browser import Browser
 from animus_control.services.ports import Database
 from tests.api.conftest import NO_TLS, PREFIX, Server, key, serve

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
+from animus_contracts.endpoints import ENDPOINTS
 from animus_control.services.ports import Database
 from tests.api.conftest import BOTH, EXECUTOR_TOKEN, Server, key, serve
 from tests.api.test_authorisation_matrix import all_events

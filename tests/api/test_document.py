@@ -10,7 +10,9 @@ import httpx
 import msgspec
 import pytest
 
-from animus_contracts.endpoints import ENDPOINTS, Body, Caller, Endpoint, Permission
+from animus_contracts.endpoint import Body, Caller, Endpoint
+from animus_contracts.endpoints import ENDPOINTS
+from animus_contracts.permissions import Permission
 from animus_control.api.application import STREAMS, IncompleteEndpointError, verify_complete
 from animus_control.api.locations import LOCATIONS
 from animus_control.api.openapi import build_document

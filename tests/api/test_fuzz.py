@@ -11,7 +11,8 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 
-from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS, Body, Caller
+from animus_contracts.endpoint import Body, Caller
+from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS
 from animus_control.api.openapi import build_document
 from tests.api.conftest import EXECUTOR_TOKEN, Server
 from tests.api.world import World, populate, start

@@ -14,7 +14,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS, Endpoint
+from animus_contracts.endpoint import Endpoint
+from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS
 from animus_control.services.ports import Database, UnitOfWork
 from tests.api.conftest import BOTH, Server, key, serve
 from tests.api.world import World, body_of, populate

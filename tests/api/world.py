@@ -13,7 +13,8 @@ from uuid import uuid4
 import httpx
 
 from animus_contracts.digests import DIGEST
-from animus_contracts.endpoints import BY_OPERATION, Body, Endpoint
+from animus_contracts.endpoint import Body, Endpoint
+from animus_contracts.endpoints import BY_OPERATION
 from tests.api.conftest import EXECUTOR_TOKEN, Server, key
 
 CONTENT = b"alcohol,class\n13.2,0\n12.1,1\n"

@@ -8,7 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from animus_contracts.endpoints import Body, Caller, Endpoint, Permission
+from animus_contracts.endpoint import Body, Caller, Endpoint
+from animus_contracts.permissions import Permission
 
 PATH_PARAMETER = re.compile(r"{([a-z_]+)}")
 PATH = re.compile(r"(?:/(?:[a-z]+(?:-[a-z]+)*|{[a-z_]+}))+(?::[a-z]+)?")

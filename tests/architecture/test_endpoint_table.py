@@ -7,7 +7,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS, Caller, Permission
+from animus_contracts.endpoint import Caller
+from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS
+from animus_contracts.permissions import Permission
 from animus_control.api.application import STREAMS
 from animus_control.domain.permissions import REQUIRED_ROLE
 from animus_control.services import catalogue

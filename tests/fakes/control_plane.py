@@ -22,7 +22,8 @@ from typing import Any, Self
 import msgspec
 
 from animus_contracts.digests import Digest, digest_bytes
-from animus_contracts.endpoints import BY_OPERATION, Endpoint
+from animus_contracts.endpoint import Endpoint
+from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.executions import (
     Cancellations,
     CancellationsRequest,

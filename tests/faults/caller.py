@@ -14,7 +14,8 @@ from uuid import uuid4
 import httpx
 import msgspec
 
-from animus_contracts.endpoints import BY_OPERATION, Body
+from animus_contracts.endpoint import Body
+from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.problems import CODES, PROBLEM_MEDIA_TYPE, Problem
 
 UNABLE = frozenset({503, 507})

@@ -16,7 +16,8 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from animus_contracts import API_PREFIX
-from animus_contracts.endpoints import ENDPOINTS, Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
+from animus_contracts.endpoints import ENDPOINTS
 from animus_control.api.edge import Edge
 from animus_control.api.events import PipelineEventsHandler, ProjectEventsHandler, RunEventsHandler
 from animus_control.api.handler import Handler

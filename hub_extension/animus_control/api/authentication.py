@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Protocol
 
 from animus_contracts.audit import Action, AuditRecord, Outcome
-from animus_contracts.endpoints import Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
 from animus_contracts.identifiers import ProjectId
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import Principal, PrincipalKind, RunClaim

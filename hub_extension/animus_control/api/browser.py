@@ -15,7 +15,7 @@ from typing import Any
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated  # type: ignore[import-untyped]  # it ships no types
 from tornado.web import RequestHandler
 
-from animus_contracts.endpoints import Body, Endpoint
+from animus_contracts.endpoint import Body, Endpoint
 from animus_control.domain.errors import AnimusError
 
 XSRF_HEADER = "X-XSRFToken"

@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 from tornado.iostream import StreamClosedError
 
-from animus_contracts.endpoints import Body
+from animus_contracts.endpoint import Body
 from animus_contracts.executions import RunEvent
 from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.pipeline_runs import PIPELINE_ENDS, PipelineChange, PipelineRun

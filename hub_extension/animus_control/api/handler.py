@@ -19,7 +19,7 @@ import msgspec
 from tornado.web import stream_request_body
 
 from animus_contracts import API_PREFIX
-from animus_contracts.endpoints import Body, Caller, Endpoint
+from animus_contracts.endpoint import Body, Caller, Endpoint
 from animus_contracts.problems import PROBLEM_MEDIA_TYPE
 from animus_control.api import parsing, problems
 from animus_control.api.authentication import RejectedTokenError, bearer_token, record_rejection

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from animus_contracts.endpoints import Endpoint
+from animus_contracts.endpoint import Endpoint
 from animus_contracts.projects import Project
 from animus_contracts.runs import Run
 from animus_control.api.locations import location_of

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from animus_contracts.endpoints import Endpoint
+from animus_contracts.endpoint import Endpoint
 
 # Operation: (template below the API prefix, attribute of the answer that fills the last parameter).
 LOCATIONS: Mapping[str, tuple[str, str]] = {

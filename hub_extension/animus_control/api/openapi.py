@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from animus_contracts import API_PREFIX
-from animus_contracts.endpoints import Body, Caller, Endpoint
+from animus_contracts.endpoint import Body, Caller, Endpoint
 from animus_contracts.problems import PROBLEM_MEDIA_TYPE, Problem
 from animus_control.api.handler import Handler, encode
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from animus_contracts.endpoints import Body
+from animus_contracts.endpoint import Body
 from animus_control.api import parsing
 from animus_control.api.handler import DRAINED_BYTES, EndpointHandler
 from animus_control.api.idempotency import answer_once, build_key

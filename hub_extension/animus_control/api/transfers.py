@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import DIGEST, Digest
-from animus_contracts.endpoints import Body, Caller
+from animus_contracts.endpoint import Body, Caller
 from animus_contracts.problems import Fault
 from animus_control.api.handler import EndpointHandler, encode
 from animus_control.api.idempotency import Answer

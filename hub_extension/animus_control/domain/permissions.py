@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from animus_contracts.endpoints import Permission
 from animus_contracts.identifiers import ProjectId
+from animus_contracts.permissions import Permission
 from animus_contracts.projects import Role, RoleBinding, SubjectType
 from animus_control.domain.identity import EVERY_PROJECT, Principal, PrincipalKind
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from animus_contracts.audit import Action
-from animus_contracts.endpoints import Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
 from animus_contracts.identifiers import ProjectId
 from animus_contracts.projects import Project, ProjectState, Role
 from animus_control.domain.errors import ConflictError, DeniedError, UnseenError

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from animus_contracts.endpoints import Permission
+from animus_contracts.permissions import Permission
 from animus_contracts.projects import Project, ProjectState
 from animus_control.domain.errors import ConflictError, DeniedError
 from animus_control.domain.identity import Principal, PrincipalKind

@@ -10,9 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from animus_contracts.audit import Action
-from animus_contracts.endpoints import Permission
 from animus_contracts.identifiers import PipelineRunId
 from animus_contracts.pages import Page
+from animus_contracts.permissions import Permission
 from animus_contracts.pipeline_plans import plan_hash
 from animus_contracts.pipeline_runs import (
     GOOD_STATES,

@@ -15,9 +15,9 @@ from itertools import islice
 import msgspec
 
 from animus_contracts.audit import Action
-from animus_contracts.endpoints import Permission
 from animus_contracts.identifiers import ScheduleId
 from animus_contracts.pages import NamedListQuery, Page
+from animus_contracts.permissions import Permission
 from animus_contracts.projects import Role
 from animus_contracts.schedules import CreateSchedule, Schedule, ScheduleState
 from animus_control.domain.errors import ConflictError, DeniedError

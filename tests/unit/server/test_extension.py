@@ -22,7 +22,8 @@ import pytest
 from animus.client import Client
 from animus.following import messages
 from animus.session import Session
-from animus_contracts.endpoints import ENDPOINTS, Caller
+from animus_contracts.endpoint import Caller
+from animus_contracts.endpoints import ENDPOINTS
 from animus_contracts.runs import CodeRef, Run, SubmitRun
 from animus_control.storage.engine import open_database
 from animus_server.control_plane import endpoint_of

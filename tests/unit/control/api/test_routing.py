@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from animus_contracts.endpoints import ENDPOINTS, Endpoint
+from animus_contracts.endpoint import Endpoint
+from animus_contracts.endpoints import ENDPOINTS
 from animus_control.api.routing import Routes
 
 VALUES = {"digest": "sha256:" + "a" * 64}

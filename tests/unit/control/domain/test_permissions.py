@@ -8,8 +8,9 @@ from itertools import product
 
 import pytest
 
-from animus_contracts.endpoints import ENDPOINTS, Permission
+from animus_contracts.endpoints import ENDPOINTS
 from animus_contracts.identifiers import BindingId, ProjectId
+from animus_contracts.permissions import Permission
 from animus_contracts.projects import Role, RoleBinding, SubjectType
 from animus_control.domain.identity import EVERY_PROJECT, Principal, PrincipalKind
 from animus_control.domain.permissions import best_roles, capped, is_allowed, is_platform_admin, subjects_of

@@ -10,7 +10,8 @@ import pytest
 
 from animus_contracts.audit import Outcome
 from animus_contracts.datasets import CreateDataset
-from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS, Caller, Endpoint
+from animus_contracts.endpoint import Caller, Endpoint
+from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS
 from animus_contracts.pages import NamedListQuery, RunListQuery
 from animus_contracts.projects import CreateProject, PutRoleBinding, Role, SubjectType
 from animus_control.domain.errors import AnimusError, ConflictError, DeniedError, MissingError
