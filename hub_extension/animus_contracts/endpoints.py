@@ -21,13 +21,11 @@ from animus_contracts.executions import (
     Cancellations,
     CancellationsRequest,
     EndExecution,
-    EventsAccepted,
     ExecutionEnded,
     Heartbeat,
     HeartbeatReply,
     LeaseReply,
     LeaseRequest,
-    ReportEvents,
     RunCredentials,
     StartExecution,
 )
@@ -71,6 +69,7 @@ from animus_contracts.projects import (
 )
 from animus_contracts.queues import Waiting
 from animus_contracts.quotas import ProjectQuota, PutQuota, Quota
+from animus_contracts.run_events import EventsAccepted, ReportEvents
 from animus_contracts.runs import CancelRun, Run, SubmitRun
 from animus_contracts.schedules import CreateSchedule, Firing, Schedule
 from animus_contracts.simulations import SimulatePolicy, Simulation

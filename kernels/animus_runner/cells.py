@@ -18,7 +18,7 @@ from jupyter_client.session import Session
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from animus_contracts.executions import StreamWritten
+from animus_contracts.run_events import StreamWritten
 from animus_runner.kernels import Kernel, KernelDiedError
 from animus_runner.outputs import MALFORMED, Outputs, decode
 

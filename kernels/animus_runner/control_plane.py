@@ -19,8 +19,8 @@ import msgspec
 
 from animus_contracts.digests import Digest
 from animus_contracts.endpoints import BY_OPERATION
-from animus_contracts.executions import EventsAccepted, ReportEvents
 from animus_contracts.problems import Problem
+from animus_contracts.run_events import EventsAccepted, ReportEvents
 from animus_contracts.runs import FailureReason
 from animus_runner.exits import FailedError, LostError, UnreachableError
 from animus_runner.objects import WrongBytesError

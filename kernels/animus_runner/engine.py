@@ -22,7 +22,7 @@ from typing import Any
 from nbformat import NotebookNode
 from papermill.engines import Engine, NotebookExecutionManager
 
-from animus_contracts.executions import CellEnded, CellStarted, ExecutionEvent, NotebookStarted
+from animus_contracts.run_events import CellEnded, CellStarted, ExecutionEvent, NotebookStarted
 from animus_runner.cells import Cells, Deadlines, StoppedError
 from animus_runner.failures import Place
 from animus_runner.kernels import Kernel, own_parent, plain_request

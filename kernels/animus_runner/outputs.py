@@ -27,7 +27,7 @@ from nbclient.exceptions import CellExecutionComplete
 from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_output
 
-from animus_contracts.executions import StreamWritten
+from animus_contracts.run_events import StreamWritten
 
 MAX_OUTPUT_BYTES = 64 << 20
 """How much of a notebook's output is kept."""

@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from animus_contracts.executions import EventsAccepted, ExecutionEvent, ReportEvents, StreamWritten
+from animus_contracts.run_events import EventsAccepted, ExecutionEvent, ReportEvents, StreamWritten
 from animus_runner.exits import FailedError, LostError, UnreachableError
 
 LINGER_SECONDS = 0.1

@@ -15,7 +15,7 @@ from typing import Self
 
 import msgspec
 
-from animus_contracts.executions import ArtifactLogged, CellStarted, ExecutionEvent, MetricLogged, StreamWritten
+from animus_contracts.run_events import ArtifactLogged, CellStarted, ExecutionEvent, MetricLogged, StreamWritten
 from animus_runner.artifacts import Logged
 from animus_runner.channel import RefusedRequestError
 from animus_runner.progress import Progress

@@ -16,7 +16,7 @@ from rich.text import Text
 from animus.client import Client
 from animus.story import Story, approval_told, plain
 from animus.waiting import UNSTARTED, Waits
-from animus_contracts.executions import RunEvent
+from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import Run, RunState
 
 COLOURS = {

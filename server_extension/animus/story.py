@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from animus_contracts.executions import RunEvent
+from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import TERMINAL_STATES, Failure, Run, RunState
 
 LOG_LINES = 200

@@ -8,7 +8,8 @@ from animus.answers import PATIENCE
 from animus.client import Client
 from animus.errors import RefusedError
 from animus_contracts.comparisons import Comparison
-from animus_contracts.runs import Relation, Run
+from animus_contracts.origins import Relation
+from animus_contracts.runs import Run
 
 
 def is_replay(run: Run) -> bool:

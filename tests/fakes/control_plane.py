@@ -28,20 +28,18 @@ from animus_contracts.executions import (
     Cancellations,
     CancellationsRequest,
     EndExecution,
-    EventsAccepted,
     ExecutionEnded,
-    ExecutionEvent,
     Heartbeat,
     HeartbeatReply,
     Lease,
     LeaseReply,
     LeaseRequest,
-    ReportEvents,
     RunCredentials,
     StartExecution,
 )
 from animus_contracts.plans import Plan
 from animus_contracts.problems import CODES, Problem
+from animus_contracts.run_events import EventsAccepted, ExecutionEvent, ReportEvents
 from animus_contracts.runs import RunState
 from tests.fakes.plans import a_lease
 

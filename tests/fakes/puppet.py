@@ -15,19 +15,21 @@ from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.digests import digest_bytes
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.executions import (
-    CellEnded,
-    CellStarted,
     EndExecution,
     LeaseReply,
     LeaseRequest,
-    MetricLogged,
-    NotebookStarted,
     Provenance,
-    ReportEvents,
     RunCredentials,
     StartExecution,
-    StreamWritten,
     Verdict,
+)
+from animus_contracts.run_events import (
+    CellEnded,
+    CellStarted,
+    MetricLogged,
+    NotebookStarted,
+    ReportEvents,
+    StreamWritten,
 )
 from animus_contracts.runs import Failure
 from animus_contracts.tasks import EndTask, LeaseTask, TaskLease, TaskLeaseReply, TaskResult

@@ -15,15 +15,8 @@ from typing import Any
 import pytest
 
 from animus_contracts.endpoints import BY_OPERATION
-from animus_contracts.executions import (
-    EndExecution,
-    Heartbeat,
-    Lease,
-    NotebookStarted,
-    ReportEvents,
-    StartExecution,
-    Verdict,
-)
+from animus_contracts.executions import EndExecution, Heartbeat, Lease, StartExecution, Verdict
+from animus_contracts.run_events import NotebookStarted, ReportEvents
 from animus_contracts.runs import Failure, FailureReason, SubmitRun
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import SYSTEM, Principal

@@ -17,8 +17,9 @@ from animus.client import Client
 from animus_contracts.answers import AnswerState
 from animus_contracts.comparisons import CauseKind, Comparison, Match
 from animus_contracts.identifiers import LockId
+from animus_contracts.origins import Relation
 from animus_contracts.preflights import CheckName, CheckState
-from animus_contracts.runs import CodeRef, FailureReason, Relation, Run, RunClass, RunState, SubmitRun
+from animus_contracts.runs import CodeRef, FailureReason, Run, RunClass, RunState, SubmitRun
 from tests.fakes.git_repository import GitRepository
 from tests.faults.plant import EXECUTOR, Plant, a_plant
 

@@ -29,7 +29,8 @@ from hypothesis.stateful import (
 )
 
 from animus_contracts.endpoints import BY_OPERATION
-from animus_contracts.executions import Lease, NotebookStarted, Verdict
+from animus_contracts.executions import Lease, Verdict
+from animus_contracts.run_events import NotebookStarted
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Failure, FailureReason, Run, RunState
 from animus_control.api.idempotency import answer_once, build_key
 from animus_control.domain.errors import ConflictError, DeniedError

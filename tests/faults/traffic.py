@@ -19,19 +19,9 @@ from typing import Any, Self
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.digests import digest_bytes
-from animus_contracts.executions import (
-    CellEnded,
-    CellStarted,
-    EndExecution,
-    Heartbeat,
-    Lease,
-    LeaseRequest,
-    NotebookStarted,
-    ReportEvents,
-    StartExecution,
-    Verdict,
-)
+from animus_contracts.executions import EndExecution, Heartbeat, Lease, LeaseRequest, StartExecution, Verdict
 from animus_contracts.identifiers import LockId
+from animus_contracts.run_events import CellEnded, CellStarted, NotebookStarted, ReportEvents
 from animus_contracts.runs import CancelRun, CodeRef, Failure, FailureReason, Run, RunState, SubmitRun
 from tests.fakes.puppet import A_PROVENANCE
 from tests.faults.caller import Caller, RefusedError, UnansweredError

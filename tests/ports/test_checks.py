@@ -11,8 +11,8 @@ import msgspec
 from animus_contracts.answers import AnswerState
 from animus_contracts.comparisons import InputDifference
 from animus_contracts.inspections import NotebookFindings
+from animus_contracts.origins import Origin, Relation
 from animus_contracts.preflights import Check, CheckName, CheckState
-from animus_contracts.runs import Origin, Relation
 from animus_contracts.tasks import Task, TaskState
 from animus_control.services.ports import UnitOfWork
 from animus_control.storage.database import StoredDatabase

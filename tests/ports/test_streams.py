@@ -10,9 +10,9 @@ import pytest
 
 from animus_contracts.artifacts import Artifact, ArtifactKind, Metric
 from animus_contracts.datasets import StoredObject
-from animus_contracts.executions import RunEvent
 from animus_contracts.identifiers import ArtifactId
 from animus_contracts.lineage import LineageEdge, Predicate
+from animus_contracts.run_events import RunEvent
 from animus_control.services.repositories import AlreadyExistsError, StoredAnswer
 from animus_control.storage.database import StoredDatabase
 from tests.ports.records_of_a_project import (

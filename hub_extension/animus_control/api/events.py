@@ -18,9 +18,9 @@ from http import HTTPStatus
 from tornado.iostream import StreamClosedError
 
 from animus_contracts.endpoint import Body
-from animus_contracts.executions import RunEvent
 from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.pipeline_runs import PIPELINE_ENDS, PipelineChange, PipelineRun
+from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import TERMINAL_STATES, Run
 from animus_control.api.handler import EndpointHandler, encode
 from animus_control.api.wakeups import wait

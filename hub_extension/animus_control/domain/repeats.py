@@ -11,7 +11,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from animus_contracts.digests import digest_bytes
-from animus_contracts.runs import FailureReason, Limitation, Origin, Relation, Run, RunState, SubmitRun
+from animus_contracts.origins import Origin, Relation
+from animus_contracts.runs import FailureReason, Limitation, Run, RunState, SubmitRun
 from animus_control.domain.limits import Limits
 
 RETRIED = frozenset({FailureReason.INFRASTRUCTURE})

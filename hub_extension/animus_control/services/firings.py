@@ -18,9 +18,10 @@ from animus_contracts.answers import AnswerState
 from animus_contracts.audit import Action
 from animus_contracts.identifiers import FiringId
 from animus_contracts.inspections import Inspection
+from animus_contracts.origins import ScheduleRef
 from animus_contracts.pages import ListQuery, Page
 from animus_contracts.permissions import Permission
-from animus_contracts.runs import TERMINAL_STATES, CancelRun, Limitation, Run, ScheduleRef, SubmitRun
+from animus_contracts.runs import TERMINAL_STATES, CancelRun, Limitation, Run, SubmitRun
 from animus_contracts.schedules import Firing, FiringState, Overlap, Schedule, ScheduleState
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import SYSTEM

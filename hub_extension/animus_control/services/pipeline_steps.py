@@ -19,10 +19,11 @@ import msgspec
 from animus_contracts.artifacts import ArtifactKind
 from animus_contracts.audit import Action
 from animus_contracts.identifiers import ArtifactId, PipelineRunId, ProjectId, RunId
+from animus_contracts.origins import NodeRef
 from animus_contracts.permissions import Permission
 from animus_contracts.pipeline_plans import PlannedNode
 from animus_contracts.pipeline_runs import PIPELINE_ENDS, BoundPipeline, NodeRun, NodeState, PipelineRun, PipelineState
-from animus_contracts.runs import TERMINAL_STATES, CancelRun, CodeRef, NodeRef, Run, RunState, SubmitRun
+from animus_contracts.runs import TERMINAL_STATES, CancelRun, CodeRef, Run, RunState, SubmitRun
 from animus_control.domain.errors import AnimusError, MissingError
 from animus_control.domain.identity import SYSTEM
 from animus_control.domain.permissions import RANK

@@ -15,9 +15,10 @@ from animus_contracts.approvals import ApprovalState
 from animus_contracts.audit import Action
 from animus_contracts.comparisons import ReplayRun
 from animus_contracts.digests import Digest
+from animus_contracts.origins import Relation
 from animus_contracts.permissions import Permission
 from animus_contracts.policies import PolicySnapshot
-from animus_contracts.runs import TERMINAL_STATES, Relation, Run
+from animus_contracts.runs import TERMINAL_STATES, Run
 from animus_control.domain.comparisons import tolerance_faults
 from animus_control.domain.errors import AnimusError, ConflictError, MissingError
 from animus_control.domain.names import refuse

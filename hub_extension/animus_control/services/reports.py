@@ -12,18 +12,18 @@ from collections.abc import Sequence
 import msgspec
 
 from animus_contracts.artifacts import Metric
-from animus_contracts.executions import (
+from animus_contracts.executions import Execution
+from animus_contracts.paths import UNPRINTABLE
+from animus_contracts.problems import Fault
+from animus_contracts.run_events import (
     CellEnded,
     CellStarted,
     EventsAccepted,
-    Execution,
     ExecutionEvent,
     MetricLogged,
     NotebookStarted,
     ReportEvents,
 )
-from animus_contracts.paths import UNPRINTABLE
-from animus_contracts.problems import Fault
 from animus_contracts.runs import Progress
 from animus_control.domain.errors import ConflictError
 from animus_control.domain.limits import Limits

@@ -18,7 +18,7 @@ from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentState
-from animus_contracts.executions import Execution, Provenance, RunEvent
+from animus_contracts.executions import Execution, Provenance
 from animus_contracts.executors import Executor
 from animus_contracts.identifiers import BindingId, ExecutionId, PipelineRunId, ProjectId, RunId, TaskId
 from animus_contracts.lineage import LineageEdge
@@ -27,6 +27,7 @@ from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, PipelineRun
 from animus_contracts.plans import Plan
 from animus_contracts.projects import Project, Role, RoleBinding
 from animus_contracts.quotas import Quota
+from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import Progress, Run, RunState
 from animus_contracts.tasks import Task
 from animus_control.domain.queue import Head

@@ -18,6 +18,7 @@ from animus_contracts.audit import Action
 from animus_contracts.datasets import DatasetVersion
 from animus_contracts.digests import Digest
 from animus_contracts.identifiers import DecisionId, RunId
+from animus_contracts.origins import NodeRef, Origin, ScheduleRef
 from animus_contracts.parameters import schema_digest
 from animus_contracts.plans import Plan, plan_digest
 from animus_contracts.policies import Effect, PolicyDecision, PolicySnapshot
@@ -25,11 +26,8 @@ from animus_contracts.runs import (
     ArtifactBinding,
     DatasetBinding,
     Limitation,
-    NodeRef,
-    Origin,
     Run,
     RunState,
-    ScheduleRef,
     SubmitRun,
     inputs_hash,
     spec_hash,

@@ -35,11 +35,12 @@ from animus_contracts.environments import Environment, EnvironmentLock, Environm
 from animus_contracts.executions import Execution, ExecutionState, Provenance, Verdict
 from animus_contracts.executors import Executor
 from animus_contracts.lineage import LineageEdge, Predicate
+from animus_contracts.origins import Relation
 from animus_contracts.plans import Plan
 from animus_contracts.policies import Effect, Policy, PolicyDecision, PolicySnapshot, PolicyState
 from animus_contracts.projects import Project, ProjectState, Role, RoleBinding, SubjectType
 from animus_contracts.quotas import Quota
-from animus_contracts.runs import Failure, Limitation, Progress, Relation, Run, RunClass, RunState
+from animus_contracts.runs import Failure, Limitation, Progress, Run, RunClass, RunState
 from animus_contracts.schedules import Firing, FiringState, Schedule, ScheduleState
 from animus_control.storage import check_tables, pipeline_tables  # noqa: F401 - the schema is complete only with them
 from animus_control.storage.columns import METADATA, SERIAL, Instant, Message, number, of_project, records, text, word

@@ -21,10 +21,10 @@ from animus.story import plain
 from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.comparisons import ReplayRun, Tolerances
 from animus_contracts.digests import Digest
-from animus_contracts.executions import RunEvent
 from animus_contracts.explanations import Explanation
 from animus_contracts.pages import ArtifactFindQuery, EventsQuery, ListQuery, RunListQuery
 from animus_contracts.queues import Waiting
+from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run, RunState, SubmitRun
 
 

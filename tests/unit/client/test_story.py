@@ -18,7 +18,7 @@ from animus.story import LOG_LINES, Series, Story, plain
 from animus_contracts.artifacts import Artifact, ArtifactKind
 from animus_contracts.digests import digest_bytes
 from animus_contracts.environments import Resources
-from animus_contracts.executions import RunEvent
+from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import CodeRef, Failure, FailureReason, Run, RunClass, RunState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -22,8 +22,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from animus_contracts.assignments import SUPERVISOR_SOCKET, Assignment, AttemptResult
-from animus_contracts.executions import StreamWritten, Verdict
+from animus_contracts.executions import Verdict
 from animus_contracts.plans import plan_digest
+from animus_contracts.run_events import StreamWritten
 from animus_contracts.runs import CodeRef, FailureReason
 from animus_executor.backends import BackendError
 from animus_executor.backends.process import ProcessBackend

@@ -13,7 +13,8 @@ import pytest
 
 import animus
 from animus_contracts.environments import Resources
-from animus_contracts.executions import CellEnded, CellStarted, NotebookStarted, StreamWritten, Verdict
+from animus_contracts.executions import Verdict
+from animus_contracts.run_events import CellEnded, CellStarted, NotebookStarted, StreamWritten
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner import cells, outputs
 from animus_runner.execution import execute

@@ -10,13 +10,7 @@ from itertools import chain
 
 import pytest
 
-from animus_contracts.executions import (
-    EventsAccepted,
-    ExecutionEvent,
-    MetricLogged,
-    ReportEvents,
-    StreamWritten,
-)
+from animus_contracts.run_events import EventsAccepted, ExecutionEvent, MetricLogged, ReportEvents, StreamWritten
 from animus_runner.exits import LostError, UnreachableError
 from animus_runner.progress import BATCH_TEXT, FLOODED, LIVE_TEXT, Progress
 

@@ -17,9 +17,9 @@ from nbformat import NotebookNode
 
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Resources
-from animus_contracts.executions import ExecutionEvent
 from animus_contracts.parameter_cells import read_parameters
 from animus_contracts.parameters import schema_digest
+from animus_contracts.run_events import ExecutionEvent
 from animus_runner.execution import execute
 from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from animus_contracts.identifiers import RunId
-from animus_contracts.runs import Origin, Relation
+from animus_contracts.origins import Origin, Relation
 from animus_control.domain.limits import DEFAULT_LIMITS
 from animus_control.domain.repeats import SPREAD, origin_of_repeat, retry_delay
 from tests.ports.records_of_a_project import a_run, identifier

@@ -22,17 +22,16 @@ from animus_contracts.environments import DefineEnvironment, EnvironmentLock, Lo
 from animus_contracts.executions import (
     EndExecution,
     ExecutionEnded,
-    ExecutionEvent,
     Heartbeat,
     HeartbeatReply,
     Lease,
     LeaseRequest,
-    ReportEvents,
     StartExecution,
     Verdict,
 )
 from animus_contracts.identifiers import RANDOM_BYTES, ProjectId, uuid7
 from animus_contracts.projects import CreateProject, Project, PutRoleBinding, Role, SubjectType
+from animus_contracts.run_events import ExecutionEvent, ReportEvents
 from animus_contracts.runs import CodeRef, Failure, Limitation, Run, SubmitRun
 from animus_control.domain.errors import DeniedError
 from animus_control.domain.identity import EVERY_PROJECT, SYSTEM, Principal, PrincipalKind, RunClaim

@@ -13,19 +13,17 @@ import pytest
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.audit import Outcome
 from animus_contracts.digests import Digest, digest_bytes, digest_of
-from animus_contracts.executions import (
-    CellEnded,
-    CellStarted,
-    ExecutionState,
-    MetricLogged,
-    NotebookStarted,
-    Provenance,
-    ReportEvents,
-    StreamWritten,
-    Verdict,
-)
+from animus_contracts.executions import ExecutionState, Provenance, Verdict
 from animus_contracts.identifiers import ExecutionId
 from animus_contracts.pages import ListQuery
+from animus_contracts.run_events import (
+    CellEnded,
+    CellStarted,
+    MetricLogged,
+    NotebookStarted,
+    ReportEvents,
+    StreamWritten,
+)
 from animus_contracts.runs import Failure, FailureReason, Limitation, Progress, RunClass, RunState
 from animus_control.domain.errors import AnimusError, ConflictError, DeniedError, InvalidError, MissingError
 from animus_control.services import artifacts, executions
