@@ -97,6 +97,7 @@ LIMITATIONS: dict[Limitation, str] = {
     Limitation.FILESYSTEM_NOT_ISOLATED: "The machine does not allow a mount namespace; the run could see other files.",
     Limitation.MEMORY_NOT_LIMITED: "The machine offers no way to limit the run's memory.",
     Limitation.SEED_NOT_SET: "No seed was given, so random numbers may differ in a repetition.",
+    Limitation.EVENTS_MISSING: "The executor had no room for all events: the live story has a gap, the outputs none.",
 }
 
 ABOUT_AUDIT = """The source is `animus_contracts.audit.Action`. Every change is recorded in the transaction that

@@ -63,7 +63,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     cache_folder: str
     fetch_seconds: float = 120.0
     fetch_mib: int = 2048
-    offline_seconds: float = 3600.0
+    offline_seconds: float = 7200.0
 
     def __repr__(self) -> str:
         """Name the attempt, and not its credential."""

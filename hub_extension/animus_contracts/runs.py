@@ -73,6 +73,7 @@ class Limitation(StrEnum):
     FILESYSTEM_NOT_ISOLATED = "filesystem_not_isolated"
     MEMORY_NOT_LIMITED = "memory_not_limited"
     SEED_NOT_SET = "seed_not_set"
+    EVENTS_MISSING = "events_missing"
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

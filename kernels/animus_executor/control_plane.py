@@ -5,7 +5,7 @@
 ::
 
     ProtocolError
-    ├── UnreachableError   no answer now: repeat
+    ├── UnreachableError   no answer of the control plane's now: repeat
     ├── StaleError         the lease is lost: stop, report nothing
     └── RefusedError       the control plane does not accept the call
 """
@@ -155,9 +155,9 @@ class ControlPlane:
 def _error(response: httpx.Response) -> ProtocolError:
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
-        text = f"{response.status_code} {problem.code}: {problem.detail or problem.title}"
-    except msgspec.DecodeError:
-        text = f"{response.status_code} {response.text[:200]}"
+    except msgspec.DecodeError:  # something on the way says so, which knows nothing about leases
+        return UnreachableError(f"{response.status_code} {response.text[:200]}")
+    text = f"{response.status_code} {problem.code}: {problem.detail or problem.title}"
     if response.status_code in GONE:
         return StaleError(text)
     if response.is_server_error or response.status_code in BUSY:

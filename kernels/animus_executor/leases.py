@@ -22,6 +22,9 @@ from animus_executor.control_plane import RefusedError, StaleError, UnreachableE
 CONFIRMED_BEATS = 2
 """A lease with less time left than so many heartbeats is renewed before anything else."""
 
+FIRST_PAUSE = 1.0
+"""How soon an unanswered heartbeat is repeated, in seconds."""
+
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +101,7 @@ class Keeper:
         self._attempt = attempt
         self._clock = clock
         self._done = threading.Event()
-        self._canceled = False
+        self._canceled = self._is_unanswered = False
         self._lost = False
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
 
@@ -126,14 +129,17 @@ class Keeper:
         self._done.set()
 
     def _run(self) -> None:
-        pause = 0.0 if self._is_adopted else self._lease.heartbeat_seconds
+        regular = self._lease.heartbeat_seconds
+        pause, again = 0.0 if self._is_adopted else regular, min(FIRST_PAUSE, regular)
         while not self._done.wait(min(pause, max(0.0, self._left()))):
             answered = not self.is_lost and self._beat(self._left())
             if self.is_lost:
                 self._lose()
                 return
-            # An unanswered heartbeat is repeated soon: the lease may outlive a restart of the control plane.
-            pause = self._lease.heartbeat_seconds if answered else min(1.0, self._lease.heartbeat_seconds)
+            # An unanswered heartbeat is repeated soon, because the lease may outlive a restart of the control plane;
+            # after that as often as any other: many attempts wait for the end of an outage.
+            pause = regular if answered else again
+            again = min(FIRST_PAUSE, regular) if answered else min(2 * again, regular)
 
     def _beat(self, seconds: float) -> bool:
         """Renew the lease, waiting for the answer for at most ``seconds``; say whether there was one."""
@@ -143,12 +149,18 @@ class Keeper:
         try:
             reply = self._control_plane.heartbeat(self._lease.execution_id, message, patience=patience)
         except UnreachableError as error:
-            log.warning("heartbeat of %s was not answered: %s", self._lease.execution_id, error)
+            if not self._is_unanswered:
+                log.warning("heartbeat of %s was not answered: %s", self._lease.execution_id, error)
+            self._is_unanswered = True
             return False
         except (StaleError, RefusedError) as error:
             log.warning("lease of %s is lost: %s", self._lease.execution_id, error)
             self._lost = True
             return False
+        if self._is_unanswered:
+            silence = asked_at - self._renewed_at
+            log.info("heartbeat of %s is answered again, after %.0f s", self._lease.execution_id, silence)
+        self._is_unanswered = False
         self._renewed_at, self._lease_seconds = asked_at, reply.lease_seconds
         if reply.cancel and not self._canceled:
             self._canceled = True

@@ -59,7 +59,7 @@ class Settings:
     cache_mib: int = 10 * 1024
     fetch_seconds: float = 120.0
     fetch_mib: int = 2048
-    offline_seconds: float = 3600.0
+    offline_seconds: float = 7200.0
     labels: Mapping[str, str] = field(default_factory=dict)
     cpus: float = field(default_factory=machine.cpus)
     memory_mib: int = field(default_factory=machine.memory_mib)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 import msgspec
@@ -75,7 +75,10 @@ class ControlPlane:
         """
         body = msgspec.json.encode(message)
         response = self._send("executions.report", content=body, headers={"Content-Type": "application/json"})
-        return msgspec.json.decode(response.content, type=EventsAccepted)
+        try:
+            return msgspec.json.decode(response.content, type=EventsAccepted)
+        except msgspec.DecodeError as error:
+            raise UnreachableError(f"the answer is not what is promised: {error}") from error
 
     @contextmanager
     def fetch_input(self, digest: Digest) -> Iterator[Iterator[bytes]]:
@@ -92,9 +95,7 @@ class ControlPlane:
             with self._client.stream(endpoint.method, url) as response:
                 if response.is_error:
                     response.read()
-                    if response.status_code in DAMAGED:
-                        raise WrongBytesError(_told(response))
-                    _raise(response)
+                    _raise(response, DAMAGED)
                 yield response.iter_bytes(CHUNK)
         except httpx.TransportError as error:
             raise UnreachableError(str(error)) from error
@@ -150,18 +151,16 @@ def patiently(step: Callable[[], T], *, patience: float = PATIENCE_SECONDS) -> T
         pause = min(pause * 2, 2.0)
 
 
-def _told(response: httpx.Response) -> str:
+def _raise(response: httpx.Response, damaged: frozenset[int] = frozenset()) -> NoReturn:
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
-    except msgspec.DecodeError:
-        return f"{response.status_code}: {response.text[:200]}"
-    return f"{response.status_code} {problem.code}: {problem.detail or problem.title}"
-
-
-def _raise(response: httpx.Response) -> None:
-    text = _told(response)
+    except msgspec.DecodeError as error:  # something on the way says so, which knows nothing about runs
+        raise UnreachableError(f"{response.status_code}: {response.text[:200]}") from error
+    text = f"{response.status_code} {problem.code}: {problem.detail or problem.title}"
     if response.status_code in LOST:
         raise LostError(text)
+    if response.status_code in damaged:
+        raise WrongBytesError(text)
     if response.is_server_error or response.status_code in BUSY:
         raise UnreachableError(text)
     raise FailedError(

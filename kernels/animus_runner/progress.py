@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events reach the control plane in order, within a quarter of a second, each counted once.
 
-They are numbered when they happen and sent by one thread, which repeats a batch until it is accepted; the control
-plane skips what it has. Live text is bounded: a run that floods its output is told so, and the log artifact has it.
+They go to the spool when they happen, and one thread sends what is there, repeating a batch until it is accepted; the
+control plane skips what it has. So an outage is nothing but a longer way through the spool: one batch at a time, each
+after the answer to the one before. Live text is bounded: a run that floods its output is told so, and the log artifact
+has it.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ import msgspec
 
 from animus_contracts.run_events import EventsAccepted, ExecutionEvent, ReportEvents, StreamWritten
 from animus_runner.exits import FailedError, LostError, UnreachableError
+from animus_runner.spool import Spool
 
 LINGER_SECONDS = 0.1
 """How long the first event of a batch waits for company."""
 
 BATCH_EVENTS = 200
-BATCH_TEXT = 256 * 1024
+BATCH_BYTES = 256 * 1024
 TEXT_PIECE = 16 * 1024
+"""At most so many characters are one event; escaped they are less than a batch."""
+
 LIVE_TEXT = 1 << 20
 """How many characters of output are shown live, per attempt."""
 
@@ -30,19 +35,19 @@ FLOODED = "\n[the live view ends here: the complete output is in the run's log]\
 
 
 class Progress:
-    """Numbers, keeps and sends the events of one attempt.
+    """Spools and sends the events of one attempt.
 
     Args:
         epoch: Epoch of the attempt.
         send: Reports a batch; raises an :class:`~animus_runner.exits.AttemptError`.
+        spool: Where they wait; what is in it is sent first.
     """
 
-    def __init__(self, epoch: int, send: Callable[[ReportEvents], EventsAccepted]) -> None:
+    def __init__(self, epoch: int, send: Callable[[ReportEvents], EventsAccepted], spool: Spool) -> None:
         self._epoch = epoch
         self._send = send
+        self._spool = spool
         self._changed = threading.Condition()
-        self._waiting: list[ExecutionEvent] = []
-        self._sequence = 0
         self._live_text = 0
         self._closing = False
         self._stopped = threading.Event()
@@ -61,12 +66,17 @@ class Progress:
         self._thread.join()
 
     def record(self, event: ExecutionEvent) -> None:
-        """Take an event; its ``sequence`` is assigned here."""
+        """Take an event; its ``sequence`` is given by the spool.
+
+        Raises:
+            SpoolFullError: If there is no room for it.
+        """
         with self._changed:
-            for piece in self._pieces(event):
-                self._sequence += 1
-                self._waiting.append(msgspec.structs.replace(piece, sequence=self._sequence))
-            self._changed.notify()
+            try:
+                for piece in self._pieces(event):
+                    self._spool.append(piece)
+            finally:
+                self._changed.notify()
 
     def _pieces(self, event: ExecutionEvent) -> list[ExecutionEvent]:
         if not isinstance(event, StreamWritten):
@@ -80,23 +90,22 @@ class Progress:
         return [msgspec.structs.replace(event, text=text[start : start + TEXT_PIECE]) for start in starts]
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            if not self._deliver(batch):
+        position = sent = 0
+        while True:
+            self._wait_for_company(position, sent)
+            batch, position = self._spool.read(position, max_events=BATCH_EVENTS, max_bytes=BATCH_BYTES)
+            if not batch or not self._deliver(batch):
                 return
-            with self._changed:
-                del self._waiting[: len(batch)]
+            sent += len(batch)
 
-    def _next_batch(self) -> list[ExecutionEvent]:
+    def _wait_for_company(self, position: int, sent: int) -> None:
+        def is_enough() -> bool:
+            spool = self._spool
+            return self._closing or spool.count - sent >= BATCH_EVENTS or spool.size - position >= BATCH_BYTES
+
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
-            self._changed.wait_for(lambda: self._closing or len(self._waiting) >= BATCH_EVENTS, LINGER_SECONDS)
-            size = count = 0
-            for event in self._waiting[:BATCH_EVENTS]:
-                size += len(event.text) if isinstance(event, StreamWritten) else 0
-                if count and size > BATCH_TEXT:
-                    break
-                count += 1
-            return self._waiting[:count]
+            self._changed.wait_for(lambda: self._closing or self._spool.count > sent)
+            self._changed.wait_for(is_enough, LINGER_SECONDS)
 
     def _deliver(self, batch: list[ExecutionEvent]) -> bool:
         """Send until it is accepted; say whether there is any sense in sending more."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ import msgspec
 from animus_contracts.assignments import Assignment
 from animus_contracts.digests import Digest
 from animus_contracts.executions import Provenance
+from animus_contracts.runs import Limitation
 from animus_runner.git_objects import Checkout
 from animus_runner.notebook_assignment import Outcome
+from animus_runner.recording import Recording
 
 
 def build_provenance(
@@ -25,9 +26,7 @@ def build_provenance(
     checkout: Checkout,
     notebook: Digest,
     outcome: Outcome,
-    *,
-    redactions: int,
-    seeds: Sequence[int],
+    recording: Recording,
 ) -> Provenance:
     """Put together what an attempt ran with.
 
@@ -36,16 +35,15 @@ def build_provenance(
         checkout: The code that was written out.
         notebook: Digest of the notebook's bytes at the commit.
         outcome: What the execution of the notebook measured.
-        redactions: How many credentials were taken out of what is published.
-        seeds: The seeds that user code has set through the platform.
+        recording: What was seen of the run.
     """
     plan, facts = assignment.plan, outcome.facts
     extra: dict[str, Any] = {
         "seed": plan.seed,
-        "seeds": list(seeds),
+        "seeds": recording.seeds,
         "cpu_model": cpu_model(),
         "cpu_count": os.cpu_count(),
-        "redactions": redactions,
+        "redactions": recording.redactor.count,
         "environment_hash": plan.environment.env_hash,
         "plan_digest": assignment.plan_digest,
         "spec_hash": plan.spec_hash,
@@ -59,7 +57,7 @@ def build_provenance(
         platform=platform.platform(),
         packages=facts.packages if facts else {},
         environment=outcome.environment,
-        limitations=outcome.limitations,
+        limitations=[*outcome.limitations, *([Limitation.EVENTS_MISSING] if recording.is_incomplete else [])],
         peak_memory_mib=outcome.peak_memory_mib,
         extra=extra | {name: paths for name, paths in left_out.items() if paths},
     )

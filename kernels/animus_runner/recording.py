@@ -20,6 +20,7 @@ from animus_runner.artifacts import Logged
 from animus_runner.channel import RefusedRequestError
 from animus_runner.progress import Progress
 from animus_runner.redact import Redactor
+from animus_runner.spool import SpoolFullError
 
 MAX_LOG = 16 << 20
 MAX_METRICS = 100_000
@@ -40,6 +41,7 @@ class Recording:
         logged: Takes logged artifacts.
         redactor: Cleans live output.
         seeds: The seeds that user code has set through the platform, in order; the first thousand of them.
+        is_incomplete: Whether there was no room for an event, so that the run's story has a gap.
     """
 
     def __init__(self, progress: Progress, logged: Logged, redactor: Redactor, log: Path) -> None:
@@ -50,6 +52,7 @@ class Recording:
         self._room = MAX_LOG
         self._metrics = 0
         self.seeds: list[int] = []
+        self.is_incomplete = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -65,7 +68,7 @@ class Recording:
         elif isinstance(event, StreamWritten):
             self._write(event.text)
             event = msgspec.structs.replace(event, text=self.redactor.text(event.text))
-        self._progress.record(event)
+        self._tell(event)
 
     def log_metric(self, name: str, step: int, value: float) -> None:
         """Record a metric that user code logs."""
@@ -73,18 +76,27 @@ class Recording:
             self._metrics += 1
             if self._metrics > MAX_METRICS:
                 raise RefusedRequestError("too_many_metrics", f"a run logs at most {MAX_METRICS} values")
-        self._progress.record(MetricLogged(sequence=0, at=_now(), name=name, step=step, value=value))
+        try:
+            self._progress.record(MetricLogged(sequence=0, at=_now(), name=name, step=step, value=value))
+        except SpoolFullError as error:
+            raise RefusedRequestError("no_room", f"the metric is not kept: {error}") from error
 
     def log_artifact(self, name: str, path: str) -> None:
         """Keep a copy of a file that user code logs."""
         self.logged.keep(name, path)
-        self._progress.record(ArtifactLogged(sequence=0, at=_now(), name=name))
+        self._tell(ArtifactLogged(sequence=0, at=_now(), name=name))
 
     def log_seed(self, number: int) -> None:
         """Note a seed that user code sets."""
         with self._lock:
             if len(self.seeds) < MAX_SEEDS:
                 self.seeds.append(number)
+
+    def _tell(self, event: ExecutionEvent) -> None:
+        try:
+            self._progress.record(event)
+        except SpoolFullError:  # the run goes on, and says at its end that its story has a gap
+            self.is_incomplete = True
 
     def _write(self, text: str) -> None:
         if self._room <= 0:

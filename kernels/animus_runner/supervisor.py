@@ -42,6 +42,7 @@ from animus_runner.progress import Progress
 from animus_runner.provenance import build_provenance, document
 from animus_runner.recording import Recording
 from animus_runner.redact import Redactor
+from animus_runner.spool import EVENTS_FILE, Spool
 from animus_runner.workspace import Workspace, materialise
 
 KERNEL_LOG_BYTES = 64 * 1024
@@ -133,7 +134,10 @@ class _Supervisor:
             Path("/tmp"): workspace.scratch,  # noqa: S108 - where the run sees its scratch folder as well
         }
         logged = Logged(workspace.logged, writable, plan.resources.file_mib * MIB)
-        with Progress(self.assignment.epoch, self.control_plane.report) as progress:
+        with (
+            Spool(workspace.run / EVENTS_FILE) as spool,
+            Progress(self.assignment.epoch, self.control_plane.report, spool) as progress,
+        ):
             with Recording(progress, logged, redactor, workspace.run / "run.log") as recording:
                 outcome = self._execute(workspace, notebook, recording)
             return self._publish(workspace, checkout, notebook, outcome, recording)
@@ -205,8 +209,7 @@ class _Supervisor:
             checkout,
             digest_file(notebook),
             outcome,
-            redactions=redactor.count,
-            seeds=recording.seeds,
+            recording,
         )
         path = workspace.run / "provenance.json"
         path.write_bytes(document(self.assignment, provenance))

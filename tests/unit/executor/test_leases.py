@@ -170,3 +170,33 @@ def test_an_adopted_attempt_is_asked_about_at_once(heart: Heart) -> None:
     watched = Watched(heart, lease_seconds=60.0, is_adopted=True)
     with watched.keeper:
         assert watched.lost.wait(0.04)
+
+
+def test_in_an_outage_heartbeats_come_soon_at_first_and_then_as_often_as_any_other(
+    heart: Heart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("animus_executor.leases.FIRST_PAUSE", 0.005)
+    heart.error = UnreachableError("away")
+    keeper = Keeper(
+        a_lease(heartbeat_seconds=0.1, lease_seconds=0.1),
+        asked_at=None,
+        control_plane=heart,
+        attempt=Handle(),
+        offline_seconds=60.0,
+    )
+    with keeper:
+        time.sleep(0.9)
+    assert 6 <= len(heart.beats) <= 14
+
+
+def test_an_outage_is_told_once_in_the_log_and_so_is_its_end(heart: Heart, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="animus_executor.leases")
+    heart.error = UnreachableError("away")
+    with Watched(heart, is_adopted=True).keeper:
+        time.sleep(0.4)
+        heart.error = None
+        time.sleep(0.3)
+    assert [("not answered" in line, "answered again" in line) for line in caplog.messages] == [
+        (True, False),
+        (False, True),
+    ]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import threading
@@ -299,6 +300,28 @@ def test_a_full_disk_is_infrastructure_and_says_so(world: World) -> None:
     assert result.failure is not None
     assert result.failure.reason is FailureReason.INFRASTRUCTURE
     assert "No space left" in result.failure.detail
+
+
+def test_a_run_whose_events_found_no_room_succeeds_with_a_limitation_that_says_so(world: World) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def act(task: NotebookAssignment, observe: Observer, _: Cancellation) -> Outcome:
+        write_notebook(task)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            for index in range(100):
+                observe(CellStarted(sequence=0, at=NOW, cell_id="c", cell_index=index))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return an_outcome()
+
+    result = world.supervise(act)
+
+    assert result.verdict is Verdict.SUCCEEDED
+    assert result.provenance is not None
+    assert result.provenance.limitations == ["events_missing"]
+    assert world.attempt is not None
+    assert 0 < len(world.attempt.events) < 100
 
 
 def test_what_the_kernels_process_wrote_itself_ends_the_log(world: World) -> None:
