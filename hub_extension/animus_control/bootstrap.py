@@ -41,7 +41,7 @@ from animus_control.services.firings import fire_due
 from animus_control.services.pipeline_steps import sweep
 from animus_control.services.ports import Database, UnitOfWork
 from animus_control.services.reconcile import reconcile
-from animus_control.services.repositories import StoredToken
+from animus_control.services.run_repositories import StoredToken
 from animus_control.services.tasks import return_lost_tasks
 from animus_control.settings import Settings
 from animus_control.storage.clock import SteadyClock

@@ -21,7 +21,7 @@ from animus_contracts.policies import Policy, PolicyState
 from animus_contracts.projects import ProjectState, Role, RoleBinding, SubjectType
 from animus_contracts.runs import TERMINAL_STATES, RunState
 from animus_control.services.ports import UnitOfWork
-from animus_control.services.repositories import StoredToken
+from animus_control.services.run_repositories import StoredToken
 from animus_control.storage.columns import Word
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.engine import open_database

@@ -19,7 +19,7 @@ from animus_contracts.runs import (
     Run,
     RunState,
 )
-from animus_control.services.repositories import StoredToken
+from animus_control.services.run_repositories import StoredToken
 from animus_control.storage.database import StoredDatabase
 from tests.ports.records_of_a_project import (
     NOW,

@@ -22,7 +22,7 @@ from animus_contracts.identifiers import ProjectId
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import Principal, PrincipalKind, RunClaim
 from animus_control.services.ports import UnitOfWork
-from animus_control.services.repositories import StoredToken
+from animus_control.services.run_repositories import StoredToken
 from animus_control.services.tokens import PREFIXES, RUN, token_hash
 
 OURS = tuple(PREFIXES.values())

@@ -21,25 +21,27 @@ from animus_control.services.repositories import (
     Answers,
     AuditLog,
     Environments,
-    Executions,
-    Executors,
     IdempotencyKeys,
     Lineage,
-    Metrics,
     Outbox,
-    Pipelines,
     ProjectObjects,
     Projects,
-    Queue,
     Quotas,
     Records,
     RoleBindings,
+)
+from animus_control.services.rule_repositories import Approvals, Firings, Policies, PolicyDecisions, Schedules
+from animus_control.services.run_repositories import (
+    Executions,
+    Executors,
+    Metrics,
+    Pipelines,
+    Queue,
     RunEvents,
     Runs,
     Tasks,
     Tokens,
 )
-from animus_control.services.rule_repositories import Approvals, Firings, Policies, PolicyDecisions, Schedules
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from animus_contracts.digests import digest_bytes
 from animus_contracts.executions import Execution
 from animus_control.services.calls import Call
 from animus_control.services.ports import UnitOfWork
-from animus_control.services.repositories import StoredToken
+from animus_control.services.run_repositories import StoredToken
 
 DISPATCH = "dispatch"
 RUN = "run"

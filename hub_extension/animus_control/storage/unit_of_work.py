@@ -13,13 +13,21 @@ from animus_contracts.environments import EnvironmentLock
 from animus_contracts.inspections import Inspection
 from animus_contracts.policies import PolicySnapshot
 from animus_contracts.preflights import Preflight
-from animus_control.services import repositories, rule_repositories
+from animus_control.services import repositories, rule_repositories, run_repositories
 from animus_control.storage.audit_log import BufferedAuditLog, Chain
 from animus_control.storage.outbox import StoredOutbox
-from animus_control.storage.repositories.answers import COMPARISONS, INSPECTIONS, PREFLIGHTS, AnswerTable
+from animus_control.storage.repositories.answers import (
+    COMPARISONS,
+    INSPECTIONS,
+    PREFLIGHTS,
+    AnswerTable,
+)
 from animus_control.storage.repositories.approvals import ApprovalTable
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS
-from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS, EnvironmentTable
+from animus_control.storage.repositories.environments import (
+    ENVIRONMENT_LOCKS,
+    EnvironmentTable,
+)
 from animus_control.storage.repositories.executions import ExecutionTable
 from animus_control.storage.repositories.executors import ExecutorTable
 from animus_control.storage.repositories.idempotency import IdempotencyTable
@@ -27,7 +35,11 @@ from animus_control.storage.repositories.lineage import LineageTable
 from animus_control.storage.repositories.metrics import MetricTable
 from animus_control.storage.repositories.objects import ProjectObjectTable
 from animus_control.storage.repositories.pipelines import PipelineTable
-from animus_control.storage.repositories.policies import POLICY_SNAPSHOTS, PolicyDecisionTable, PolicyTable
+from animus_control.storage.repositories.policies import (
+    POLICY_SNAPSHOTS,
+    PolicyDecisionTable,
+    PolicyTable,
+)
 from animus_control.storage.repositories.projects import ProjectTable
 from animus_control.storage.repositories.queue import QueueTable
 from animus_control.storage.repositories.quotas import QuotaTable
@@ -65,24 +77,24 @@ class StoredUnitOfWork:
         self.policies: rule_repositories.Policies = PolicyTable(session)
         self.policy_snapshots: repositories.Records[PolicySnapshot] = RecordTable(session, POLICY_SNAPSHOTS)
         self.policy_decisions: rule_repositories.PolicyDecisions = PolicyDecisionTable(session)
-        self.runs: repositories.Runs = RunTable(session)
+        self.runs: run_repositories.Runs = RunTable(session)
         self.approvals: rule_repositories.Approvals = ApprovalTable(session)
         self.schedules: rule_repositories.Schedules = ScheduleTable(session)
         self.firings: rule_repositories.Firings = FiringTable(session)
-        self.pipelines: repositories.Pipelines = PipelineTable(session)
-        self.executions: repositories.Executions = ExecutionTable(session)
-        self.executors: repositories.Executors = ExecutorTable(session)
-        self.queue: repositories.Queue = QueueTable(session)
+        self.pipelines: run_repositories.Pipelines = PipelineTable(session)
+        self.executions: run_repositories.Executions = ExecutionTable(session)
+        self.executors: run_repositories.Executors = ExecutorTable(session)
+        self.queue: run_repositories.Queue = QueueTable(session)
         self.quotas: repositories.Quotas = QuotaTable(session)
         self.artifacts: repositories.Records[Artifact] = RecordTable(session, ARTIFACTS)
-        self.metrics: repositories.Metrics = MetricTable(session)
-        self.events: repositories.RunEvents = RunEventTable(session)
+        self.metrics: run_repositories.Metrics = MetricTable(session)
+        self.events: run_repositories.RunEvents = RunEventTable(session)
         self.lineage: repositories.Lineage = LineageTable(session)
-        self.tasks: repositories.Tasks = TaskTable(session)
+        self.tasks: run_repositories.Tasks = TaskTable(session)
         self.inspections: repositories.Answers[Inspection] = AnswerTable(session, INSPECTIONS)
         self.preflights: repositories.Answers[Preflight] = AnswerTable(session, PREFLIGHTS)
         self.comparisons: repositories.Answers[Comparison] = AnswerTable(session, COMPARISONS)
-        self.tokens: repositories.Tokens = TokenTable(session)
+        self.tokens: run_repositories.Tokens = TokenTable(session)
         self.objects: repositories.ProjectObjects = ProjectObjectTable(session)
         self.idempotency: repositories.IdempotencyKeys = IdempotencyTable(session)
         self.outbox: repositories.Outbox = StoredOutbox(session)

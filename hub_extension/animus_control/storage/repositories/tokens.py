@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, select, update
 
 from animus_contracts.identifiers import ExecutionId
-from animus_control.services.repositories import StoredToken
+from animus_control.services.run_repositories import StoredToken
 from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.session import Session
 from animus_control.storage.tables import tokens
