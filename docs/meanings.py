@@ -37,6 +37,7 @@ ACTIONS: dict[Action, str] = {
     Action.PIPELINE_CREATED: "A pipeline was admitted, with everything its runs are bound to.",
     Action.PIPELINE_ENDED: "Nothing in a pipeline run waits or runs any more; its state is final.",
     Action.PIPELINE_NODE_ENDED: "The run of a node ended, or was refused when it was its turn.",
+    Action.PIPELINE_NODE_HELD: "A node waits until the Hub has said to which groups its owner belongs.",
     Action.PIPELINE_NODE_SKIPPED: "A node will not be run, for the reason given.",
     Action.PIPELINE_NODE_SUBMITTED: "A node's run was submitted in the owner's name, or retried by the platform.",
     Action.PIPELINE_REPAIRED: "A new pipeline run took over what was good in this one.",

@@ -51,6 +51,7 @@ class Action(StrEnum):
     PIPELINE_CREATED = "pipeline.created"
     PIPELINE_ENDED = "pipeline.ended"
     PIPELINE_NODE_ENDED = "pipeline.node_ended"
+    PIPELINE_NODE_HELD = "pipeline.node_held"
     PIPELINE_NODE_SKIPPED = "pipeline.node_skipped"
     PIPELINE_NODE_SUBMITTED = "pipeline.node_submitted"
     PIPELINE_REPAIRED = "pipeline.repaired"

@@ -87,7 +87,7 @@ CODES: dict[str, Code] = {
     "invalid_transition": Code(409, "The run's state does not allow this"),
     "last_admin": Code(409, "A project keeps at least one administrator"),
     "method_not_allowed": Code(405, "The resource does not support this method"),
-    "no_personal_role": Code(409, "Your role in the project comes from a group, and this goes on when you are away"),
+    "no_personal_role": Code(409, "You have no role in the project, and this goes on when you are away"),
     "not_found": Code(404, "There is no such resource"),
     "nothing_to_repair": Code(409, "Everything in the pipeline run is good"),
     "object_not_found": Code(422, "The object was not uploaded to this project"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -71,16 +71,21 @@ class Worker:
 
     def every(self, seconds: float, name: str, job: Job) -> None:
         """Start a job on the running loop, and again some seconds after each time it ended."""
-        self._tasks.append(asyncio.create_task(self._repeat(seconds, name, job, lambda: None)))
+        self.repeat(seconds, name, lambda: self._write(job))
 
     def listen(self, seconds: float, name: str, job: ListeningJob) -> None:
         """Start a job in the same way that is told for how long it has gone on without a break."""
         kept = Attendance(LONGEST_BREAK * seconds)
 
-        def told(uow: UnitOfWork) -> Any:
-            return job(uow, kept.lasted())
+        async def write() -> None:
+            await self._write(lambda uow: job(uow, kept.lasted()))
+            kept.succeeded()
 
-        self._tasks.append(asyncio.create_task(self._repeat(seconds, name, told, kept.succeeded)))
+        self.repeat(seconds, name, write)
+
+    def repeat(self, seconds: float, name: str, action: Callable[[], Awaitable[Any]]) -> None:
+        """Start in the same way what is more than one unit of work."""
+        self._tasks.append(asyncio.create_task(_repeat(seconds, name, action)))
 
     async def stop(self) -> None:
         """Stop all jobs; one that has begun its unit of work is let finish it by the database."""
@@ -88,11 +93,14 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _repeat(self, seconds: float, name: str, job: Job, committed: Callable[[], None]) -> None:
-        while True:
-            try:
-                await asyncio.wrap_future(self._database.write(job))
-                committed()
-            except Exception as error:  # noqa: BLE001 - the loop is a process edge: log, and try again
-                log.error('{"event": "job_failed", "job": "%s", "type": "%s"}', name, type(error).__qualname__)  # noqa: TRY400 - a traceback may show values
-            await asyncio.sleep(seconds)
+    async def _write(self, job: Job) -> None:
+        await asyncio.wrap_future(self._database.write(job))
+
+
+async def _repeat(seconds: float, name: str, action: Callable[[], Awaitable[Any]]) -> None:
+    while True:
+        try:
+            await action()
+        except Exception as error:  # noqa: BLE001 - the loop is a process edge: log, and try again
+            log.error('{"event": "job_failed", "job": "%s", "type": "%s"}', name, type(error).__qualname__)  # noqa: TRY400 - a traceback may show values
+        await asyncio.sleep(seconds)

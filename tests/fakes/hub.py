@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A Hub that only answers whose a token is; for tests in which logging in is not the subject."""
+"""A Hub that only answers whose a token is and what groups its user has; for tests of anything but logging in."""
 
 from __future__ import annotations
 
@@ -11,17 +11,30 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+SERVICE_TOKEN = "control-plane"
+
 
 def a_user(
-    name: str, *, admin: bool = False, scopes: tuple[str, ...] = ("custom:animus:project:admin",)
+    name: str,
+    *,
+    admin: bool = False,
+    groups: tuple[str, ...] = (),
+    scopes: tuple[str, ...] = ("custom:animus:project:admin",),
 ) -> dict[str, Any]:
     """Build the Hub's model of a user's token."""
-    return {"name": name, "kind": "user", "admin": admin, "groups": [], "scopes": list(scopes), "token_id": f"t-{name}"}
+    return {
+        "name": name,
+        "kind": "user",
+        "admin": admin,
+        "groups": [*groups],
+        "scopes": list(scopes),
+        "token_id": f"t-{name}",
+    }
 
 
 @contextmanager
 def hub_answering(users: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Serve ``GET /hub/api/user`` for these tokens; gives the API's URL."""
+    """Serve ``GET /hub/api/user`` for these tokens, and their users' groups for a service; gives the API's URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -29,8 +42,11 @@ def hub_answering(users: dict[str, dict[str, Any]]) -> Iterator[str]:
         def do_GET(self) -> None:
             _, _, token = self.headers.get("Authorization", "").partition(" ")
             model = users.get(token) if self.path == "/hub/api/user" else None
+            if token == SERVICE_TOKEN:
+                of_user = [each for each in users.values() if self.path == f"/hub/api/users/{each['name']}"]
+                model = {"groups": of_user[0]["groups"]} if of_user else None
             body = json.dumps(model or {"status": 403}).encode()
-            self.send_response(200 if model else 403)
+            self.send_response(200 if model else 404 if token == SERVICE_TOKEN else 403)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

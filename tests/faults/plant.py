@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -22,7 +23,7 @@ import psutil
 from animus.client import Client
 from animus.session import Session
 from tests.bench.peers import free_port
-from tests.fakes.hub import a_user, hub_answering
+from tests.fakes.hub import SERVICE_TOKEN, a_user, hub_answering
 
 CONTROL, SECOND_CONTROL = "control", "control-2"
 EXECUTOR, SECOND_EXECUTOR = "executor", "executor-2"
@@ -43,6 +44,7 @@ class Plant:
         stores: Where database and objects are.
         database_url: The control plane's database.
         lease_seconds: How long a lease lasts; short, so that a campaign sees many of them end.
+        people: What the Hub knows of users, by their tokens; it may be changed at any time.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class Plant:
     stores: Path
     database_url: str
     lease_seconds: int = 6
+    people: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (CONTROL, SECOND_CONTROL)})
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     logs: ExitStack = field(default_factory=ExitStack)
@@ -107,6 +110,7 @@ class Plant:
             "ANIMUS_REPOSITORY_SCHEMES": "file",
             "ANIMUS_LEASE_SECONDS": str(self.lease_seconds),
             "JUPYTERHUB_API_URL": self.hub_url,
+            "JUPYTERHUB_API_TOKEN": SERVICE_TOKEN,
         }
 
     def start(self, name: str, *, failpoints: str = "", **more: str) -> None:
@@ -208,10 +212,11 @@ def a_plant(
         executes: Whether an executor is started, too.
     """
     tokens = {name: secrets.token_urlsafe(24) for name in (ADMIN, *users)}
-    with hub_answering({token: a_user(name, admin=name == ADMIN) for name, token in tokens.items()}) as hub_url:
+    people = {token: a_user(name, admin=name == ADMIN) for name, token in tokens.items()}
+    with hub_answering(people) as hub_url:
         stores = stores or folder
         database_url = database_url or f"sqlite:///{stores / 'control.sqlite'}"
-        plant = Plant(folder, hub_url, tokens, stores, database_url, lease_seconds)
+        plant = Plant(folder, hub_url, tokens, stores, database_url, lease_seconds, people=people)
         plant.repositories.mkdir(parents=True)
         try:
             plant.start(CONTROL)

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
 from animus_contracts.artifacts import Metric
 from animus_contracts.identifiers import PipelineRunId, RunId
 from animus_contracts.pipeline_runs import NodeRun, NodeState, PipelineRun, PipelineState
+from animus_control.domain.user_groups import KnownGroups
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.repositories import AlreadyExistsError
 from animus_control.storage.database import StoredDatabase
@@ -98,16 +101,31 @@ def test_a_node_cannot_name_a_run_that_is_not_there(filled: StoredDatabase, run:
 def test_a_pipeline_run_with_a_live_run_is_not_stalled(filled: StoredDatabase, run: PipelineRun) -> None:
     row = msgspec.structs.replace(rows_of(run)[0], run_id=RUN.run_id, state=NodeState.RUNNING, version=2)
     assert change(filled, run, row)
-    assert filled.read(lambda uow: uow.pipelines.stalled(limit=10)) == []
+    assert filled.read(lambda uow: uow.pipelines.stalled(known_since=NOW, limit=10)) == []
 
 
 def test_only_pipeline_runs_in_which_nothing_goes_on_are_stalled(filled: StoredDatabase, run: PipelineRun) -> None:
     def stalled() -> list[PipelineRunId]:
-        return [each.pipeline_run_id for each in filled.read(lambda uow: uow.pipelines.stalled(limit=10))]
+        return [
+            each.pipeline_run_id for each in filled.read(lambda uow: uow.pipelines.stalled(known_since=NOW, limit=10))
+        ]
 
     assert stalled() == [ID]
     assert change(filled, run, state=PipelineState.SUCCEEDED, finished_at=NOW)
     assert stalled() == []
+
+
+@pytest.mark.parametrize(("told_at", "is_back"), [(None, False), (-1, False), (0, True)], ids=str)
+def test_a_pipeline_run_with_a_held_node_comes_back_once_its_owners_groups_are_known(
+    filled: StoredDatabase, run: PipelineRun, told_at: int | None, is_back: bool
+) -> None:
+    held = msgspec.structs.replace(rows_of(run)[0], reason="the Hub has not said lately", version=2)
+    assert change(filled, run, held)
+    if told_at is not None:
+        told = KnownGroups(name="ann", groups=frozenset(), as_of=NOW + timedelta(seconds=told_at))
+        filled.write(lambda uow: uow.user_groups.put(told)).result(5)
+
+    assert bool(filled.read(lambda uow: uow.pipelines.stalled(known_since=NOW, limit=10))) is is_back
 
 
 def test_nodes_are_paged_in_the_order_of_the_plan(filled: StoredDatabase, run: PipelineRun) -> None:

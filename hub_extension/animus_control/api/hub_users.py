@@ -61,6 +61,11 @@ def ceiling_of(scopes: Iterable[str]) -> Mapping[str, Role]:
     return ceiling
 
 
+def own_groups(groups: Iterable[str]) -> frozenset[str]:
+    """Return the groups that are the Hub's own and do not mirror a role binding."""
+    return frozenset(group for group in groups if not group.startswith(MIRRORED_GROUP))
+
+
 def principal_of(model: HubModel, *, platform_admins: Collection[str]) -> Principal | None:
     """Build the principal of a Hub token, or None when the Hub names a kind we do not know.
 
@@ -75,7 +80,7 @@ def principal_of(model: HubModel, *, platform_admins: Collection[str]) -> Princi
     return Principal(
         name=model.name,
         kind=PrincipalKind(model.kind),
-        groups=frozenset(group for group in model.groups if not group.startswith(MIRRORED_GROUP)),
+        groups=own_groups(model.groups),
         platform_admin=named and ceiling.get(EVERY_PROJECT) is Role.ADMIN,
         ceiling=ceiling,
         token_id=model.token_id or "",

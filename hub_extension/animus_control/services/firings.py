@@ -3,20 +3,21 @@
 """A schedule whose time has come submits its run with its owner's rights of that moment, or says why it did not.
 
 It needs not run on time or only once: each time is claimed by compare-and-set on the schedule, and kept as one firing.
-A branch is looked up by the data plane first; the firing is pending until the answer is here.
+It is pending, and says why, until the data plane has looked its branch up and the Hub has said what its owner belongs
+to; what waits too long has been missed.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from animus_contracts.answers import AnswerState
 from animus_contracts.audit import Action
-from animus_contracts.identifiers import FiringId
+from animus_contracts.identifiers import FiringId, InspectionId
 from animus_contracts.inspections import Inspection
 from animus_contracts.origins import ScheduleRef
 from animus_contracts.pages import ListQuery, Page
@@ -40,10 +41,13 @@ from animus_control.services.runs import cancel_run
 from animus_control.services.schedules import schedule_of
 from animus_control.services.scope import require
 from animus_control.services.submission import Ties, admit
+from animus_control.services.user_groups import UnknownGroupsError
 
 BATCH = 50
 MISSED = "the control plane was not running at that time"
 BUSY = "the previous run has not ended"
+NEW = 0
+"""Version of a firing that is not stored yet."""
 
 
 def fire_due(uow: UnitOfWork, call: Call) -> int:
@@ -65,6 +69,23 @@ def fire_due(uow: UnitOfWork, call: Call) -> int:
     return len(found)
 
 
+def resume_firings(uow: UnitOfWork, call: Call) -> int:
+    """Go on with firings that wait for nothing any more; call it every second or so with the system's principal.
+
+    Returns:
+        How many were handled.
+    """
+    late = uow.firings.overdue(call.now - call.limits.firing_wait, limit=BATCH)
+    for firing in late:
+        minutes = call.limits.firing_wait // timedelta(minutes=1)
+        reason = f"given up after {minutes} minutes: {firing.reason}"
+        _settle(uow, call, firing, FiringState.MISSED, reason=reason)
+    ready = uow.firings.ready(known_since=call.now - call.limits.groups_known, limit=BATCH)
+    for firing in ready:
+        _go_on(uow, call, firing)
+    return len(late) + len(ready)
+
+
 @operation("firings.list")
 def list_firings(uow: UnitOfWork, call: Call, message: ListQuery) -> Page[Firing]:
     """List when a schedule was due."""
@@ -75,14 +96,25 @@ def list_firings(uow: UnitOfWork, call: Call, message: ListQuery) -> Page[Firing
 @when_inspected
 def fire_inspected(uow: UnitOfWork, call: Call, inspection: Inspection) -> None:
     """Go on with the firing that waited for a look at its branch."""
-    call = replace(call, principal=SYSTEM)
     firing = uow.firings.find(inspection.project_id, inspection_id=inspection.inspection_id)
-    if firing is None or firing.state is not FiringState.PENDING:
-        return
+    if firing is not None and firing.state is FiringState.PENDING:
+        _go_on(uow, replace(call, principal=SYSTEM), firing)
+
+
+def _go_on(uow: UnitOfWork, call: Call, firing: Firing) -> None:
     schedule = require(uow.schedules.get(firing.project_id, firing.schedule_id), "schedule")
     if schedule.state is not ScheduleState.ACTIVE:
         _settle(uow, call, firing, FiringState.SKIPPED, reason=f"the schedule is {schedule.state}")
-        return
+    elif not schedule.ref:
+        _submit(uow, call, schedule, firing, schedule.submission)
+    elif firing.inspection_id is None:
+        _inspect(uow, call, schedule, firing)
+    else:
+        _submit_found(uow, call, schedule, firing, firing.inspection_id)
+
+
+def _submit_found(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing, inspection_id: InspectionId) -> None:
+    inspection = require(uow.inspections.get(firing.project_id, inspection_id), "inspection")
     findings = inspection.findings
     if inspection.state is not AnswerState.ANSWERED or findings is None:
         _settle(uow, call, firing, FiringState.REFUSED, reason=inspection.failure)
@@ -106,6 +138,7 @@ def _new(call: Call, schedule: Schedule, due_at: datetime) -> Firing:
         schedule_id=schedule.schedule_id,
         due_at=due_at,
         created_at=call.now,
+        version=NEW,
     )
 
 
@@ -117,18 +150,17 @@ def _record_missed(uow: UnitOfWork, call: Call, schedule: Schedule, due: Due) ->
         missed = msgspec.structs.replace(
             _new(call, schedule, moment), state=FiringState.MISSED, reason=MISSED + earlier
         )
-        uow.firings.add(missed)
+        _store(uow, missed)
     details = {"state": FiringState.MISSED, "count": len(due.missed) + due.unrecorded}
     _audit(uow, call, schedule.project_id, schedule.schedule_id, details)
 
 
 def _fire(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing) -> None:
-    if schedule.overlap is Overlap.SKIP and _is_busy(uow, schedule):
-        _settle(uow, call, firing, FiringState.SKIPPED, reason=BUSY)
-    elif schedule.ref:
-        _inspect(uow, call, schedule, firing)
+    reason = _hindrance(uow, schedule) if schedule.overlap is Overlap.SKIP else ""
+    if reason:
+        _settle(uow, call, firing, FiringState.SKIPPED, reason=reason)
     else:
-        _submit(uow, call, schedule, firing, schedule.submission)
+        _go_on(uow, call, firing)
 
 
 def _inspect(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing) -> None:
@@ -136,10 +168,13 @@ def _inspect(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing) ->
     try:
         acting = _in_owners_name(uow, call, schedule)
         asked = request_inspection(uow, acting, repository=code.repository, ref=schedule.ref, path=code.path)
+    except UnknownGroupsError as error:
+        _wait(uow, call, firing, error.detail)
     except AnimusError as error:
         _settle(uow, call, firing, FiringState.REFUSED, reason=str(error))
-        return
-    uow.firings.add(msgspec.structs.replace(firing, inspection_id=asked.inspection_id))
+    else:
+        reason = f"no executor has looked {schedule.ref} up yet"
+        _store(uow, msgspec.structs.replace(firing, inspection_id=asked.inspection_id, reason=reason))
 
 
 def _submit(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing, message: SubmitRun) -> None:
@@ -149,6 +184,9 @@ def _submit(uow: UnitOfWork, call: Call, schedule: Schedule, firing: Firing, mes
         check_submission(message, call.limits)
         acting = _in_owners_name(uow, call, schedule)
         run = admit(uow, acting, message, ties)
+    except UnknownGroupsError as error:
+        _wait(uow, call, firing, error.detail)
+        return
     except RefusedError as error:
         error.record(uow)
         decision = error.extra.get("decision_id")
@@ -170,9 +208,12 @@ def _in_owners_name(uow: UnitOfWork, call: Call, schedule: Schedule) -> Call:
     return replace(acting, role=role)
 
 
-def _is_busy(uow: UnitOfWork, schedule: Schedule) -> bool:
+def _hindrance(uow: UnitOfWork, schedule: Schedule) -> str:
+    """Return why a schedule that does not overlap with itself is not fired; empty when it may be."""
     pending = uow.firings.last(schedule.project_id, schedule.schedule_id, FiringState.PENDING)
-    return pending is not None or _running(uow, schedule) is not None
+    if pending is not None:
+        return f"the previous firing is pending: {pending.reason}"
+    return BUSY if _running(uow, schedule) is not None else ""
 
 
 def _running(uow: UnitOfWork, schedule: Schedule) -> Run | None:
@@ -183,17 +224,26 @@ def _running(uow: UnitOfWork, schedule: Schedule) -> Run | None:
     return None if run.state in TERMINAL_STATES else run
 
 
-def _settle(uow: UnitOfWork, call: Call, firing: Firing, state: FiringState, **facts: Any) -> None:
-    after = msgspec.structs.replace(firing, state=state, **facts)
-    if firing.inspection_id is None:
-        uow.firings.add(after)
-    else:
-        after = msgspec.structs.replace(after, version=firing.version + 1)
-        if not uow.firings.compare_and_set(after, expected_version=firing.version):
-            return
+def _wait(uow: UnitOfWork, call: Call, firing: Firing, reason: str) -> None:
+    if firing.reason != reason:
+        _settle(uow, call, firing, FiringState.PENDING, reason=reason)
+
+
+def _settle(uow: UnitOfWork, call: Call, firing: Firing, state: FiringState, *, reason: str = "", **facts: Any) -> None:
+    after = msgspec.structs.replace(firing, state=state, reason=reason, **facts)
+    if not _store(uow, after):
+        return
     details = {"firing_id": after.firing_id, "due_at": after.due_at.isoformat(), "state": state}
     known = {name: value for name in ("run_id", "decision_id", "reason") if (value := getattr(after, name))}
     _audit(uow, call, firing.project_id, firing.schedule_id, details | known)
+
+
+def _store(uow: UnitOfWork, firing: Firing) -> bool:
+    after = msgspec.structs.replace(firing, version=firing.version + 1)
+    if firing.version != NEW:
+        return uow.firings.compare_and_set(after, expected_version=firing.version)
+    uow.firings.add(after)
+    return True
 
 
 def _audit(uow: UnitOfWork, call: Call, project_id: Any, schedule_id: str, details: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@
 
 :func:`advance` may be called at any time, any number of times: it looks at where everything is and does what is left
 to do. Each run is submitted in the owner's name, with the rights they have at that moment and no more than they had at
-the submission. A node that is refused has failed, and says why; it never keeps the run that ended from ending.
+the submission. A node that is refused has failed, and says why; it never keeps the run that ended from ending. One
+whose owner's rights nobody can tell now goes on waiting, and says that.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from animus_contracts.identifiers import ArtifactId, PipelineRunId, ProjectId, R
 from animus_contracts.origins import NodeRef
 from animus_contracts.permissions import Permission
 from animus_contracts.pipeline_plans import PlannedNode
-from animus_contracts.pipeline_runs import PIPELINE_ENDS, BoundPipeline, NodeRun, NodeState, PipelineRun, PipelineState
+from animus_contracts.pipeline_runs import (
+    OPEN_NODES,
+    PIPELINE_ENDS,
+    BoundPipeline,
+    NodeRun,
+    NodeState,
+    PipelineRun,
+    PipelineState,
+)
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, CodeRef, Run, RunState, SubmitRun
 from animus_control.domain.errors import AnimusError, MissingError
 from animus_control.domain.identity import SYSTEM
@@ -36,6 +45,7 @@ from animus_control.services.ports import UnitOfWork
 from animus_control.services.runs import cancel_run
 from animus_control.services.scope import require
 from animus_control.services.submission import Ties, admit
+from animus_control.services.user_groups import UnknownGroupsError
 
 STALLED = 20
 """How many pipeline runs one sweep takes up."""
@@ -63,8 +73,8 @@ def advance(uow: UnitOfWork, call: Call, project_id: ProjectId, pipeline_run_id:
 
 
 def sweep(uow: UnitOfWork, call: Call) -> int:
-    """Advance pipeline runs in which nothing goes on; call it every minute or so with the system's principal."""
-    stalled = uow.pipelines.stalled(limit=STALLED)
+    """Advance pipeline runs in which nothing goes on or that waited for the Hub; call it every few seconds."""
+    stalled = uow.pipelines.stalled(known_since=call.now - call.limits.groups_known, limit=STALLED)
     for run in stalled:
         advance(uow, call, run.project_id, run.pipeline_run_id)
     return len(stalled)
@@ -155,11 +165,14 @@ class _Advance:
         self.rows[row.place] = self.changed[row.place] = row
 
     def _refused(self, ready: list[NodeRun]) -> bool:
-        return any(self.rows[row.place].state is not NodeState.RUNNING for row in ready)
+        return any(self.rows[row.place].state not in OPEN_NODES for row in ready)
 
     def _submit(self, row: NodeRun) -> None:
         try:
             run = self._admitted(row)
+        except UnknownGroupsError as error:
+            self._hold(row, error.detail)
+            return
         except AnimusError as error:
             if isinstance(error, RefusedError):
                 error.record(self.uow)  # nothing was changed, so the decision can be stored with the node's end
@@ -170,6 +183,13 @@ class _Advance:
         )
         self._set(started)
         _audit_submitted(self.uow, self.call, started, run.run_id)
+
+    def _hold(self, row: NodeRun, reason: str) -> None:
+        """Leave a run of a node waiting for the Hub; the sweep comes back to it."""
+        if not row.reason:
+            self._set(msgspec.structs.replace(row, reason=reason))
+            details = {"node": row.node, "item": row.item, "reason": reason}
+            self.uow.audit.append(audited(self.call, Action.PIPELINE_NODE_HELD, _resource(row), details=details))
 
     def _admitted(self, row: NodeRun) -> Run:
         run, node = self.before, self.nodes[row.node]

@@ -41,6 +41,7 @@ from animus_control.services.pipeline_steps import advance, store
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.quotas import check_priority
 from animus_control.services.scope import by_id, project_of
+from animus_control.services.user_groups import note_caller
 
 MAX_REASON = 500
 
@@ -49,6 +50,7 @@ MAX_REASON = 500
 def submit_pipeline(uow: UnitOfWork, call: Call, message: SubmitPipeline) -> PipelineRun:
     """Submit a pipeline; its first nodes are queued when this returns."""
     _require_personal_role(uow, call)
+    note_caller(uow, call)
     check_priority(uow, call, message)
     run_id = PipelineRunId(call.new_id())
     bound = bind_pipeline(uow, call, message, run_id)
@@ -133,6 +135,7 @@ def repair_pipeline(uow: UnitOfWork, call: Call, message: None) -> PipelineRun: 
     if old.state is PipelineState.SUCCEEDED:
         raise ConflictError("nothing_to_repair", remedy="Submit the pipeline again to run all of it.")
     _require_personal_role(uow, call)
+    note_caller(uow, call)
     run_id = PipelineRunId(call.new_id())
     bound = uow.pipelines.plan(old.project_id, old.pipeline_run_id)
     bound = msgspec.structs.replace(bound, pipeline_run_id=run_id, role=role_of(call))
@@ -202,7 +205,7 @@ def _taken_over(bound: BoundPipeline, old: list[NodeRun]) -> list[NodeRun]:
 
 
 def _require_personal_role(uow: UnitOfWork, call: Call) -> None:
-    """Refuse what could only begin: later nodes are submitted when the owner's groups are not known any more.
+    """Refuse what could only begin: later nodes are submitted by a role, never by administering the platform.
 
     Raises:
         ConflictError: ``no_personal_role``.

@@ -30,7 +30,14 @@ from animus_control.services.repositories import (
     Records,
     RoleBindings,
 )
-from animus_control.services.rule_repositories import Approvals, Firings, Policies, PolicyDecisions, Schedules
+from animus_control.services.rule_repositories import (
+    Approvals,
+    Firings,
+    Policies,
+    PolicyDecisions,
+    Schedules,
+    UserGroups,
+)
 from animus_control.services.run_repositories import (
     Executions,
     Executors,
@@ -51,6 +58,7 @@ class UnitOfWork(Protocol):
 
     projects: Projects
     role_bindings: RoleBindings
+    user_groups: UserGroups
     datasets: Records[Dataset]
     dataset_versions: Records[DatasetVersion]
     environments: Environments

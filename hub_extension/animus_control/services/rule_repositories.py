@@ -11,6 +11,7 @@ from animus_contracts.approvals import Approval
 from animus_contracts.identifiers import ProjectId, RunId, ScheduleId
 from animus_contracts.policies import Policy, PolicyDecision
 from animus_contracts.schedules import Firing, FiringState, Schedule
+from animus_control.domain.user_groups import KnownGroups
 from animus_control.services.repositories import Records
 
 
@@ -64,3 +65,25 @@ class Firings(Records[Firing], Protocol):
 
     def compare_and_set(self, firing: Firing, *, expected_version: int) -> bool:
         """Store what became of a firing if the stored one is pending and has the expected version."""
+
+    def overdue(self, before: datetime, *, limit: int) -> list[Firing]:
+        """Return firings that have been pending since before a moment, the oldest first."""
+
+    def ready(self, *, known_since: datetime, limit: int) -> list[Firing]:
+        """Return pending firings that wait for nothing any more, the oldest first.
+
+        No inspection of theirs is under way, and their owner's groups are known since ``known_since``.
+        """
+
+
+class UserGroups(Protocol):
+    """What the Hub has said about the groups of users."""
+
+    def get(self, name: str) -> KnownGroups | None:
+        """Return what is known of a user."""
+
+    def put(self, known: KnownGroups) -> None:
+        """Store what the Hub said last, unaudited: what is done because of it is audited."""
+
+    def needed(self, *, soon: datetime, as_of: datetime, limit: int) -> list[str]:
+        """Return users in whose name something is done until ``soon`` and who were not asked about since ``as_of``."""

@@ -15,13 +15,7 @@ from typing import Any, Protocol
 from animus_contracts.artifacts import Metric
 from animus_contracts.executions import Execution, Provenance
 from animus_contracts.executors import Executor
-from animus_contracts.identifiers import (
-    ExecutionId,
-    PipelineRunId,
-    ProjectId,
-    RunId,
-    TaskId,
-)
+from animus_contracts.identifiers import ExecutionId, PipelineRunId, ProjectId, RunId, TaskId
 from animus_contracts.pages import Page
 from animus_contracts.pipeline_runs import BoundPipeline, NodeRun, PipelineRun
 from animus_contracts.plans import Plan
@@ -58,19 +52,17 @@ class Pipelines(Readable[PipelineRun], Protocol):
         """Return the runs of nodes that changed after a version, in the order of the plan."""
 
     def page_of_nodes(
-        self,
-        project_id: ProjectId,
-        pipeline_run_id: PipelineRunId,
-        *,
-        limit: int,
-        cursor: str | None,
-        node: str | None,
+        self, project_id: ProjectId, pipeline_run_id: PipelineRunId, *, limit: int, cursor: str | None, node: str | None
     ) -> Page[NodeRun]: ...
     def save_nodes(self, nodes: Sequence[NodeRun]) -> None:
         """Replace the mutable part of runs of nodes; the version of the whole changes with them."""
 
-    def stalled(self, *, limit: int) -> list[PipelineRun]:
-        """Return pipeline runs of all projects that are in progress although nothing in them is."""
+    def stalled(self, *, known_since: datetime, limit: int) -> list[PipelineRun]:
+        """Return pipeline runs of all projects that are in progress although nothing in them is.
+
+        One with a node that is held comes back, whatever else goes on in it, once its owner's groups are known since
+        ``known_since``, and not before.
+        """
 
 
 class Queue(Protocol):
@@ -191,20 +183,7 @@ class Metrics(Protocol):
 class RunEvents(Protocol):
     """The live story of runs; ``event_id`` increases over the whole store."""
 
-    def add(
-        self,
-        project_id: ProjectId,
-        run_id: RunId,
-        kind: str,
-        at: datetime,
-        data: Mapping[str, Any],
-    ) -> None: ...
+    def add(self, project_id: ProjectId, run_id: RunId, kind: str, at: datetime, data: Mapping[str, Any]) -> None: ...
     def after(
-        self,
-        project_id: ProjectId,
-        event_id: int,
-        *,
-        run_id: RunId | None,
-        kind: str | None = None,
-        limit: int = 500,
+        self, project_id: ProjectId, event_id: int, *, run_id: RunId | None, kind: str | None = None, limit: int = 500
     ) -> list[RunEvent]: ...

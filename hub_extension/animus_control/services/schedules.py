@@ -110,7 +110,7 @@ def _check(uow: UnitOfWork, call: Call, message: CreateSchedule) -> None:
         ]
     )
     check_submission(message.submission, call.limits)
-    # Whether it may act later is known now: a right that only a group gives will not be there then.
+    # Whether it may act later is known now: what administering the platform allows will not be there then.
     on_behalf(uow, call, project_of(call), call.principal.subject, Permission.RUN_SUBMIT)
     bind(uow, call, message.submission)
     if uow.schedules.count(project_of(call).project_id) >= call.limits.schedules:

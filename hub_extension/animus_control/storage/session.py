@@ -33,6 +33,7 @@ UNAUDITED: Mapping[str, str] = {
     "runs.progress": "comes with every cell and decides nothing",
     "tasks": "leases come and go; what was asked for and what was answered is audited with the record it is for",
     "tokens": "made, renewed and ended together with an execution; a refused one is audited",
+    "user_groups": "the Hub's word, asked for every few seconds; what is done or refused because of it is audited",
 }
 """What may change without an audit record, and why."""
 

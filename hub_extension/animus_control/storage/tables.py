@@ -78,6 +78,12 @@ role_bindings = records(
 )  # fmt: skip
 Index(None, role_bindings.c.subject_type, role_bindings.c.subject, role_bindings.c.project_id)
 
+# What the Hub said last, and when; nobody's right, and no project's.
+user_groups = Table(
+    "user_groups", METADATA, text("subject", primary_key=True),
+    Column("member_of", Message(list[str])), Column("as_of", Instant), text("failure"),
+)  # fmt: skip
+
 datasets = records("datasets", "dataset_id", Dataset, text("name"), UniqueConstraint("project_id", "name"))
 
 dataset_versions = records(
@@ -141,7 +147,7 @@ runs = records(
     text("created_by"), word("run_class", RunClass), text("platform"),
     text("environment_lock_id"), text("policy_decision_id"),
     number("priority"), text("shape"), number("cpus_milli"), number("memory_mib"), number("gpus"),
-    word("state", RunState), number("version"), number("attempt"), number("epoch"),
+    number("retries"), word("state", RunState), number("version"), number("attempt"), number("epoch"),
     Column("limitations", Message(list[Limitation]), nullable=False),
     Column("progress", Message(Progress), nullable=False),
     Column("queued_at", Instant), Column("started_at", Instant), Column("finished_at", Instant),
@@ -182,7 +188,7 @@ Index("ix_approvals_pending", approvals.c.expires_at, sqlite_where=PENDING, post
 
 schedules = records(
     "schedules", "schedule_id", Schedule,
-    text("name"), word("state", ScheduleState), number("version"), Column("next_at", Instant),
+    text("name"), text("created_by"), word("state", ScheduleState), number("version"), Column("next_at", Instant),
     CheckConstraint("(state = 'active') = (next_at IS NOT NULL)", name="next_at"),
     by=("name",),
 )  # fmt: skip
@@ -194,7 +200,7 @@ Index(
 
 firings = records(
     "firings", "firing_id", Firing,
-    text("schedule_id"), Column("due_at", Instant, nullable=False),
+    text("schedule_id"), Column("due_at", Instant, nullable=False), Column("created_at", Instant, nullable=False),
     word("state", FiringState), number("version"), Column("inspection_id", Text), text("reason"), text("commit_id"),
     Column("run_id", Text), Column("decision_id", Text),
     of_project("schedules", "schedule_id"),
@@ -202,6 +208,8 @@ firings = records(
     UniqueConstraint("project_id", "schedule_id", "due_at"),
     by=("schedule_id", "inspection_id"),
 )  # fmt: skip
+
+Index("ix_firings_pending", firings.c.created_at, sqlite_where=PENDING, postgresql_where=PENDING)
 
 plans = records("plans", "run_id", Plan, of_project("runs", "run_id"))
 # Attempts and reports know the run and not its project: without these each of them would read every run there is.

@@ -16,18 +16,10 @@ from animus_contracts.preflights import Preflight
 from animus_control.services import repositories, rule_repositories, run_repositories
 from animus_control.storage.audit_log import BufferedAuditLog, Chain
 from animus_control.storage.outbox import StoredOutbox
-from animus_control.storage.repositories.answers import (
-    COMPARISONS,
-    INSPECTIONS,
-    PREFLIGHTS,
-    AnswerTable,
-)
+from animus_control.storage.repositories.answers import COMPARISONS, INSPECTIONS, PREFLIGHTS, AnswerTable
 from animus_control.storage.repositories.approvals import ApprovalTable
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS
-from animus_control.storage.repositories.environments import (
-    ENVIRONMENT_LOCKS,
-    EnvironmentTable,
-)
+from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS, EnvironmentTable
 from animus_control.storage.repositories.executions import ExecutionTable
 from animus_control.storage.repositories.executors import ExecutorTable
 from animus_control.storage.repositories.idempotency import IdempotencyTable
@@ -35,11 +27,7 @@ from animus_control.storage.repositories.lineage import LineageTable
 from animus_control.storage.repositories.metrics import MetricTable
 from animus_control.storage.repositories.objects import ProjectObjectTable
 from animus_control.storage.repositories.pipelines import PipelineTable
-from animus_control.storage.repositories.policies import (
-    POLICY_SNAPSHOTS,
-    PolicyDecisionTable,
-    PolicyTable,
-)
+from animus_control.storage.repositories.policies import POLICY_SNAPSHOTS, PolicyDecisionTable, PolicyTable
 from animus_control.storage.repositories.projects import ProjectTable
 from animus_control.storage.repositories.queue import QueueTable
 from animus_control.storage.repositories.quotas import QuotaTable
@@ -50,6 +38,7 @@ from animus_control.storage.repositories.runs import RunTable
 from animus_control.storage.repositories.schedules import FiringTable, ScheduleTable
 from animus_control.storage.repositories.tasks import TaskTable
 from animus_control.storage.repositories.tokens import TokenTable
+from animus_control.storage.repositories.user_groups import UserGroupsTable
 from animus_control.storage.session import Session
 from animus_control.storage.tables import artifacts
 
@@ -70,6 +59,7 @@ class StoredUnitOfWork:
         self.audit: repositories.AuditLog = self._audit
         self.projects: repositories.Projects = ProjectTable(session)
         self.role_bindings: repositories.RoleBindings = RoleBindingTable(session)
+        self.user_groups: rule_repositories.UserGroups = UserGroupsTable(session)
         self.datasets: repositories.Records[Dataset] = RecordTable(session, DATASETS)
         self.dataset_versions: repositories.Records[DatasetVersion] = RecordTable(session, DATASET_VERSIONS)
         self.environments: repositories.Environments = EnvironmentTable(session)

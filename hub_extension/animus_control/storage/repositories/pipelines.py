@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 
 from animus_contracts.identifiers import PipelineRunId, ProjectId
 from animus_contracts.pages import Page
@@ -16,6 +17,7 @@ from animus_control.storage.cursors import decode_number, page_of
 from animus_control.storage.pipeline_tables import IN_PROGRESS, pipeline_nodes, pipeline_plans, pipeline_runs
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, ReadableTable
+from animus_control.storage.repositories.user_groups import known_of
 from animus_control.storage.session import Session
 from animus_control.storage.tables import runs
 
@@ -67,7 +69,20 @@ _ALIVE = (
     )
     .correlate(pipeline_runs)
 )
-_STALLED = Prepared(LAYOUT.select().where(IN_PROGRESS, ~_ALIVE.exists()).limit(bindparam("count")))
+_HELD = exists().where(
+    pipeline_nodes.c.project_id == pipeline_runs.c.project_id,
+    pipeline_nodes.c.pipeline_run_id == pipeline_runs.c.pipeline_run_id,
+    pipeline_nodes.c.state == NodeState.WAITING,
+    pipeline_nodes.c.reason != "",
+)
+_STALLED = Prepared(
+    LAYOUT.select()
+    .where(
+        IN_PROGRESS,
+        or_(and_(_HELD, known_of(pipeline_runs.c.created_by)), and_(~_HELD, ~_ALIVE.exists())),
+    )
+    .limit(bindparam("count"))
+)
 
 
 class PipelineTable(ReadableTable[PipelineRun]):
@@ -125,6 +140,7 @@ class PipelineTable(ReadableTable[PipelineRun]):
             key = {"project": node.project_id, "pipeline": node.pipeline_run_id, "at": node.place}
             self._session.change(_SAVE, NODES.changes(node) | key)
 
-    def stalled(self, *, limit: int) -> list[PipelineRun]:
-        """Return pipeline runs that are in progress although nothing in them is."""
-        return [LAYOUT.read(row) for row in self._session.all(_STALLED, {"count": limit})]
+    def stalled(self, *, known_since: datetime, limit: int) -> list[PipelineRun]:
+        """Return pipeline runs in which nothing goes on, and those with a held node whose owner's groups are known."""
+        rows = self._session.all(_STALLED, {"known_since": known_since, "count": limit})
+        return [LAYOUT.read(row) for row in rows]

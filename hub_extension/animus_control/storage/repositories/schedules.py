@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 
+from animus_contracts.answers import AnswerState
 from animus_contracts.identifiers import ProjectId, ScheduleId
 from animus_contracts.schedules import Firing, FiringState, Schedule
+from animus_control.storage.check_tables import inspections
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
+from animus_control.storage.repositories.user_groups import known_of
 from animus_control.storage.session import Session
 from animus_control.storage.tables import ACTIVE, NOT_RETIRED, PENDING, firings, schedules
 
@@ -50,6 +53,28 @@ _SETTLE = Prepared(
         PENDING,
     )
     .values({name: bindparam(f"new_{name}") for name in FIRINGS.changing})
+)
+_OVERDUE = Prepared(
+    FIRINGS.select()
+    .where(PENDING, firings.c.created_at < bindparam("before"))
+    .order_by(firings.c.created_at)
+    .limit(bindparam("count"))
+)
+_UNDER_WAY = exists().where(
+    inspections.c.project_id == firings.c.project_id,
+    inspections.c.inspection_id == firings.c.inspection_id,
+    inspections.c.state == AnswerState.PENDING,
+)
+_OWNED = exists().where(
+    schedules.c.project_id == firings.c.project_id,
+    schedules.c.schedule_id == firings.c.schedule_id,
+    known_of(schedules.c.created_by),
+)
+_READY = Prepared(
+    FIRINGS.select()
+    .where(firings.c.state == FiringState.PENDING, ~_UNDER_WAY, _OWNED)
+    .order_by(firings.c.created_at)
+    .limit(bindparam("count"))
 )
 _LAST = Prepared(
     FIRINGS.select()
@@ -108,3 +133,13 @@ class FiringTable(RecordTable[Firing]):
         """Store what became of a firing if the stored one is pending and has the expected version."""
         key = {"project": firing.project_id, "id": firing.firing_id, "expected_version": expected_version}
         return self._session.change(_SETTLE, FIRINGS.changes(firing) | key) == 1
+
+    def overdue(self, before: datetime, *, limit: int) -> list[Firing]:
+        """Return firings that have been pending since before a moment, the oldest first."""
+        rows = self._session.all(_OVERDUE, {"before": before, "count": limit})
+        return [FIRINGS.read(row) for row in rows]
+
+    def ready(self, *, known_since: datetime, limit: int) -> list[Firing]:
+        """Return pending firings that wait for nothing any more, the oldest first."""
+        rows = self._session.all(_READY, {"known_since": known_since, "count": limit})
+        return [FIRINGS.read(row) for row in rows]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -36,9 +36,11 @@ from animus_contracts.runs import CodeRef, Failure, Limitation, Run, SubmitRun
 from animus_control.domain.errors import DeniedError
 from animus_control.domain.identity import EVERY_PROJECT, SYSTEM, Principal, PrincipalKind, RunClaim
 from animus_control.domain.limits import Limits
+from animus_control.domain.user_groups import KnownGroups
 from animus_control.services import access, catalogue, objects, reconcile
 from animus_control.services.calls import Call
 from animus_control.services.ports import Database, UnitOfWork
+from animus_control.services.user_groups import note_groups
 from tests.unit.control.moments import NOW
 
 T = TypeVar("T")
@@ -63,6 +65,11 @@ class Desk:
     limits: Limits = LIMITS
     now: datetime = NOW
     numbers: Any = field(default_factory=count)
+    present: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Who has called, and so of whom the Hub always tells; until a test says what it tells of them."""
+
+    silent: set[str] = field(default_factory=set)
+    """Of whom the Hub tells only what a test says."""
 
     def call(self, who: Principal, **path: str) -> Call:
         now = self.now
@@ -81,12 +88,28 @@ class Desk:
         assert operation in catalogue.OPERATIONS
         endpoint, if_match = BY_OPERATION[operation], path.pop("if_match", None)
         call = replace(self.call(who, **path), if_match=if_match)
+        self._introduce(who)
         try:
             return self.write(lambda uow: access.perform(uow, call, endpoint, message))
         except DeniedError as error:
             refusal = error
             self.write(lambda uow: access.record_denial(uow, call, endpoint, refusal))
             raise
+
+    def _introduce(self, who: Principal) -> None:
+        if who.kind is PrincipalKind.USER and who.name not in self.present:
+            self.present[who.name] = who.groups
+            self._note(who.name, who.groups, self.now)
+
+    def hub_says(self, name: str, groups: Iterable[str] | None, *, failure: str = "", ago: float = 0) -> None:
+        """Let it be known, as of some seconds ago, what groups a user has; None when there is no such user."""
+        self.present[name] = frozenset()
+        self.silent.add(name)
+        self._note(name, None if groups is None else frozenset(groups), self.now - timedelta(seconds=ago), failure)
+
+    def _note(self, name: str, groups: frozenset[str] | None, as_of: datetime, failure: str = "") -> None:
+        known = KnownGroups(name=name, groups=groups, as_of=None if failure else as_of, failure=failure)
+        self.write(lambda uow: note_groups(uow, [known]))
 
     def stream(self, who: Principal, operation: str, find: Callable[[UnitOfWork, Call], T], **path: str) -> T:
         """Call the part of a streaming endpoint that decides."""
@@ -101,6 +124,8 @@ class Desk:
 
     def later(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+        for name in self.present.keys() - self.silent:
+            self._note(name, self.present[name], self.now)
 
     def reconcile(self, *, listened: float = 3600.0) -> int:
         call = self.call(SYSTEM)

@@ -339,14 +339,64 @@ def test_an_owner_who_lost_their_role_starts_nothing_more(desk: Desk) -> None:
     assert read(desk, run).state is PipelineState.FAILED
 
 
-def test_a_role_that_comes_from_a_group_alone_submits_no_pipeline(desk: Desk) -> None:
+def sweep(desk: Desk) -> int:
+    call = desk.call(SYSTEM)
+    return desk.write(lambda uow: pipeline_steps.sweep(uow, call))
+
+
+def a_member(desk: Desk) -> Principal:
+    """Make the project, and somebody who is an editor only by a group."""
     desk.project()
     desk.lock()
     binding = PutRoleBinding(subject_type=SubjectType.GROUP, subject="lab", role=Role.EDITOR)
     desk.do(ADA, "role_bindings.put", binding, project="demo")
-    gil = Principal(name="gil", kind=PrincipalKind.USER, groups=frozenset({"lab"}), ceiling={EVERY_PROJECT: Role.ADMIN})
+    return Principal(
+        name="gil", kind=PrincipalKind.USER, groups=frozenset({"lab"}), ceiling={EVERY_PROJECT: Role.ADMIN}
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "state"), [({"lab"}, "running"), ({"other"}, "failed"), (set(), "failed"), (None, "failed")]
+)
+def test_a_node_is_submitted_with_the_groups_its_owner_has_then(
+    desk: Desk, groups: set[str] | None, state: str
+) -> None:
+    gil = a_member(desk)
+    run = desk.do(gil, "pipelines.submit", submission(CHAIN), project="demo")
+    lease, _ = begin(desk)
+    desk.hub_says("gil", groups)
+    desk.end(lease, artifacts=[desk.product(lease, b"x", "clean.csv")])
+
+    row = rows(desk, run)[1]
+    assert (row.state, "forbidden" in row.reason) == (state, state == "failed")
+
+
+def test_a_node_whose_owners_groups_nobody_can_tell_waits_and_says_so_until_the_hub_has_told(desk: Desk) -> None:
+    gil = a_member(desk)
+    run = desk.do(gil, "pipelines.submit", submission(CHAIN), project="demo")
+    lease, _ = begin(desk)
+    desk.hub_says("gil", {"lab"}, ago=31)
+    desk.hub_says("gil", (), failure="the Hub cannot be reached")
+    desk.end(lease, artifacts=[desk.product(lease, b"x", "clean.csv")])
+
+    row = rows(desk, run)[1]
+    words = "the Hub has not said lately to which groups user:gil belongs (the Hub cannot be reached)"
+    assert (row.state, row.reason) == (NodeState.WAITING, words)
+    assert sweep(desk) == 0
+    assert desk.actions().count("pipeline.node_held") == 1
+
+    desk.hub_says("gil", {"lab"})
+    assert sweep(desk) == 1
+    row = rows(desk, run)[1]
+    assert (row.state, row.reason) == (NodeState.RUNNING, "")
+
+
+def test_a_platform_administrator_without_a_role_submits_no_pipeline(desk: Desk) -> None:
+    desk.project()
+    desk.lock()
+    other = Principal(name="root", kind=PrincipalKind.USER, platform_admin=True, ceiling={EVERY_PROJECT: Role.ADMIN})
     with pytest.raises(ConflictError) as refused:
-        desk.do(gil, "pipelines.submit", submission(FORK), project="demo")
+        desk.do(other, "pipelines.submit", submission(FORK), project="demo")
     assert refused.value.code == "no_personal_role"
 
 
@@ -483,14 +533,10 @@ def test_a_sweep_of_the_worker_takes_up_what_was_left_behind_and_changes_nothing
     pipeline_steps.WAITERS.extend(followers)
     assert states(desk, run)["prepare"] == "running"
 
-    def sweep() -> int:
-        call = desk.call(SYSTEM)
-        return desk.write(lambda uow: pipeline_steps.sweep(uow, call))
-
-    assert sweep() == 1
+    assert sweep(desk) == 1
     assert states(desk, run) == {"prepare": "succeeded", "train": "running", "evaluate": "waiting"}
     before = read(desk, run)
-    assert (sweep(), read(desk, run)) == (0, before)
+    assert (sweep(desk), read(desk, run)) == (0, before)
 
 
 def test_advancing_again_changes_nothing(desk: Desk) -> None:

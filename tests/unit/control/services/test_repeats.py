@@ -228,16 +228,28 @@ def test_a_run_whose_owner_lost_the_right_is_not_retried_and_that_is_recorded(de
     assert [(record.resource, record.details["code"]) for record in refused] == [(f"run:{run.run_id}", "forbidden")]
 
 
-def test_a_run_of_a_group_member_is_not_retried_because_nobody_knows_the_groups_then(desk: Desk) -> None:
+@pytest.mark.parametrize(("groups", "retries"), [({"lab"}, 1), (set(), 0), (None, 0)])
+def test_a_run_is_retried_as_long_as_its_owner_is_in_the_group_that_may(
+    desk: Desk, groups: set[str] | None, retries: int
+) -> None:
     desk.project()
     binding = PutRoleBinding(subject_type=SubjectType.GROUP, subject="lab", role=Role.EDITOR)
     desk.do(ADA, "role_bindings.put", binding, project="demo")
-    mia = msgspec.convert("mia", str)
-    member = Principal(name=mia, kind=ED.kind, groups=frozenset({"lab"}), ceiling=ED.ceiling)
-    run = desk.submit(desk.submission(retries=1), member)
+    mia = Principal(name="mia", kind=ED.kind, groups=frozenset({"lab"}), ceiling=ED.ceiling)
+    run = desk.submit(desk.submission(retries=1), mia)
+    desk.hub_says("mia", groups)
+
+    assert len(retries_of(desk, finished(desk, run, BROKE))) == retries
+    assert ("run.retry_refused" in desk.actions()) is not bool(retries)
+
+
+def test_a_run_is_not_retried_when_nobody_can_tell_its_owners_groups(desk: Desk) -> None:
+    run = submitted(desk, retries=1)
+    desk.hub_says("ed", (), ago=31)
 
     assert retries_of(desk, finished(desk, run, BROKE)) == []
-    assert "run.retry_refused" in desk.actions()
+    refused = [record.details["code"] for record in desk.audit() if record.action == "run.retry_refused"]
+    assert refused == ["service_unavailable"]
 
 
 def test_a_lost_executor_leads_to_a_retry(desk: Desk) -> None:

@@ -5,7 +5,7 @@ CREATE TABLE audit_events (
   sequence INTEGER NOT NULL,
   project_id TEXT,
   actor TEXT NOT NULL,
-  action TEXT NOT NULL CONSTRAINT ck_audit_events_action CHECK (action IN ('access.denied', 'approval.approved', 'approval.denied', 'approval.expired', 'approval.refused', 'approval.requested', 'approval.withdrawn', 'artifact.created', 'artifact.downloaded', 'comparison.created', 'comparison.ended', 'dataset.created', 'dataset_version.created', 'dataset_version.downloaded', 'environment.archived', 'environment.defined', 'environment.locked', 'execution.ended', 'execution.leased', 'execution.lost', 'execution.started', 'executor.registered', 'inspection.created', 'inspection.ended', 'object.stored', 'pipeline.canceled', 'pipeline.created', 'pipeline.ended', 'pipeline.node_ended', 'pipeline.node_skipped', 'pipeline.node_submitted', 'pipeline.repaired', 'policy.decided', 'policy.snapshot.materialized', 'policy.stored', 'preflight.created', 'preflight.ended', 'project.archived', 'project.created', 'project.unarchived', 'project.updated', 'quota.stored', 'rbac.role_binding_deleted', 'rbac.role_binding_stored', 'run.cancel_requested', 'run.created', 'run.refused', 'run.retry_refused', 'run.retry_scheduled', 'run.state_changed', 'schedule.created', 'schedule.fired', 'schedule.paused', 'schedule.resumed', 'schedule.retired', 'token.rejected')),
+  action TEXT NOT NULL CONSTRAINT ck_audit_events_action CHECK (action IN ('access.denied', 'approval.approved', 'approval.denied', 'approval.expired', 'approval.refused', 'approval.requested', 'approval.withdrawn', 'artifact.created', 'artifact.downloaded', 'comparison.created', 'comparison.ended', 'dataset.created', 'dataset_version.created', 'dataset_version.downloaded', 'environment.archived', 'environment.defined', 'environment.locked', 'execution.ended', 'execution.leased', 'execution.lost', 'execution.started', 'executor.registered', 'inspection.created', 'inspection.ended', 'object.stored', 'pipeline.canceled', 'pipeline.created', 'pipeline.ended', 'pipeline.node_ended', 'pipeline.node_held', 'pipeline.node_skipped', 'pipeline.node_submitted', 'pipeline.repaired', 'policy.decided', 'policy.snapshot.materialized', 'policy.stored', 'preflight.created', 'preflight.ended', 'project.archived', 'project.created', 'project.unarchived', 'project.updated', 'quota.stored', 'rbac.role_binding_deleted', 'rbac.role_binding_stored', 'run.cancel_requested', 'run.created', 'run.refused', 'run.retry_refused', 'run.retry_scheduled', 'run.state_changed', 'schedule.created', 'schedule.fired', 'schedule.paused', 'schedule.resumed', 'schedule.retired', 'token.rejected')),
   resource TEXT NOT NULL,
   outcome TEXT NOT NULL CONSTRAINT ck_audit_events_outcome CHECK (outcome IN ('success', 'denied')),
   record BLOB NOT NULL,
@@ -58,6 +58,14 @@ CREATE TABLE projects (
   document TEXT NOT NULL,
   CONSTRAINT pk_projects PRIMARY KEY (project_id),
   CONSTRAINT uq_projects_name UNIQUE (name)
+)
+
+CREATE TABLE user_groups (
+  subject TEXT NOT NULL,
+  member_of TEXT,
+  as_of BIGINT,
+  failure TEXT NOT NULL,
+  CONSTRAINT pk_user_groups PRIMARY KEY (subject)
 )
 
 CREATE TABLE datasets (
@@ -201,6 +209,7 @@ CREATE TABLE schedules (
   project_id TEXT NOT NULL,
   schedule_id TEXT NOT NULL,
   name TEXT NOT NULL,
+  created_by TEXT NOT NULL,
   state TEXT NOT NULL CONSTRAINT ck_schedules_state CHECK (state IN ('active', 'paused', 'retired')),
   version BIGINT NOT NULL,
   next_at BIGINT,
@@ -282,6 +291,7 @@ CREATE TABLE runs (
   cpus_milli BIGINT NOT NULL,
   memory_mib BIGINT NOT NULL,
   gpus BIGINT NOT NULL,
+  retries BIGINT NOT NULL,
   state TEXT NOT NULL CONSTRAINT ck_runs_state CHECK (state IN ('created', 'planned', 'awaiting_approval', 'queued', 'dispatching', 'running', 'unknown', 'reconciling', 'succeeded', 'failed', 'canceled')),
   version BIGINT NOT NULL,
   attempt BIGINT NOT NULL,
@@ -383,6 +393,7 @@ CREATE TABLE firings (
   firing_id TEXT NOT NULL,
   schedule_id TEXT NOT NULL,
   due_at BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
   state TEXT NOT NULL CONSTRAINT ck_firings_state CHECK (state IN ('pending', 'fired', 'missed', 'skipped', 'refused')),
   version BIGINT NOT NULL,
   inspection_id TEXT,
@@ -550,6 +561,8 @@ CREATE INDEX ix_comparisons_project_id_right_run_id_comparison_id ON comparisons
 CREATE INDEX ix_executions_canceling ON executions (executor) WHERE state IN ('leased', 'running') AND cancel_requested
 
 CREATE INDEX ix_executions_leases ON executions (lease_expires_at) WHERE state IN ('leased', 'running')
+
+CREATE INDEX ix_firings_pending ON firings (created_at) WHERE state = 'pending'
 
 CREATE INDEX ix_firings_project_id_inspection_id_firing_id ON firings (project_id, inspection_id, firing_id)
 
