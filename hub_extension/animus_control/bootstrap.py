@@ -27,6 +27,7 @@ from animus_control.api.application import AnimusApplication
 from animus_control.api.authentication import Authenticator, Users
 from animus_control.api.browser import Browser
 from animus_control.api.edge import Edge
+from animus_control.api.hub_groups import HubGroups, follow_groups
 from animus_control.api.hub_users import HubUsers
 from animus_control.api.pages import page_routes
 from animus_control.api.parsing import MAX_HEADER_BYTES
@@ -37,7 +38,7 @@ from animus_control.domain.limits import Limits
 from animus_control.failpoints import arm
 from animus_control.services.approvals import expire_approvals
 from animus_control.services.calls import Call
-from animus_control.services.firings import fire_due
+from animus_control.services.firings import fire_due, resume_firings
 from animus_control.services.pipeline_steps import sweep
 from animus_control.services.ports import Database, UnitOfWork
 from animus_control.services.reconcile import reconcile
@@ -50,9 +51,10 @@ from animus_control.storage.objects import open_object_store
 from animus_control.worker import Worker
 
 RECONCILE_SECONDS = 3.0
-PIPELINE_SECONDS = 30.0
+PIPELINE_SECONDS = 5.0
 EXPIRE_SECONDS = 10.0
 FIRE_SECONDS = 1.0
+GROUPS_SECONDS = 2.0
 PRUNE_SECONDS = 600.0
 FOLLOW_SECONDS = 10.0
 GRACE_SECONDS = 10.0
@@ -100,12 +102,13 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         cause = str(error.__cause__ or "").partition("\n")[0]
         raise StartError(f"the database cannot be opened: {error} {cause}".rstrip()) from error
     users = HubUsers(settings.hub_api_url, platform_admins=settings.platform_admins)
+    groups = HubGroups(settings.hub_api_url, settings.hub_api_token)
     edge = build_edge(settings, database, users, clock)
     unsubscribe = database.subscribe(edge.wakeups.notify)
     server = build_server(edge, settings)
     sockets = bind_sockets(settings.port, settings.host)
     server.add_sockets(sockets)
-    worker = start_worker(edge, clock)
+    worker = start_worker(edge, clock, groups)
     try:
         yield f"http://{settings.host}:{sockets[0].getsockname()[1]}{edge.prefix}"
     finally:
@@ -115,6 +118,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
         await _finish(server, edge)
         unsubscribe()
         users.close()
+        groups.close()
         await asyncio.to_thread(database.close)
         edge.readers.shutdown()
 
@@ -181,7 +185,7 @@ def build_server(edge: Edge, settings: Settings) -> HTTPServer:
     )
 
 
-def start_worker(edge: Edge, clock: SteadyClock) -> Worker:
+def start_worker(edge: Edge, clock: SteadyClock, groups: HubGroups) -> Worker:
     """Start what happens without being asked for."""
 
     def system_call() -> Call:
@@ -196,6 +200,8 @@ def start_worker(edge: Edge, clock: SteadyClock) -> Worker:
     worker.listen(watching, "reconcile", lambda uow, listened: reconcile(uow, system_call(), listened))
     worker.every(EXPIRE_SECONDS, "approvals", lambda uow: expire_approvals(uow, system_call()))
     worker.every(FIRE_SECONDS, "schedules", lambda uow: fire_due(uow, system_call()))
+    worker.every(FIRE_SECONDS, "firings", lambda uow: resume_firings(uow, system_call()))
+    worker.repeat(GROUPS_SECONDS, "groups", lambda: follow_groups(edge, groups))
     worker.every(RECONCILE_SECONDS, "tasks", lambda uow: return_lost_tasks(uow, system_call()))
     worker.every(PIPELINE_SECONDS, "pipelines", sweep_pipelines)
     worker.every(PRUNE_SECONDS, "prune", lambda uow: uow.idempotency.prune(edge.clock()))
