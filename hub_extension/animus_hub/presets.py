@@ -194,6 +194,12 @@ def _configure_rights(c: Any) -> None:
             "scopes": list(SERVER_SCOPES),
         },
         {
+            "name": f"{CONTROL_SERVICE}-control-plane",
+            "description": "The control plane asks for the groups of those in whose name it does something",
+            "scopes": ["read:users:groups"],
+            "services": [CONTROL_SERVICE],
+        },
+        {
             "name": HUB_SERVICE,
             "description": "The Hub asks the control plane for roles, to mirror them in groups",
             "scopes": [f"{SCOPE}:{Role.ADMIN}"],
