@@ -17,10 +17,7 @@ from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentState
-from animus_contracts.identifiers import (
-    BindingId,
-    ProjectId,
-)
+from animus_contracts.identifiers import BindingId, ProjectId
 from animus_contracts.lineage import LineageEdge
 from animus_contracts.pages import Page
 from animus_contracts.projects import Project, Role, RoleBinding
@@ -84,12 +81,7 @@ class Projects(Protocol):
 
     def named(self, project_ids: Sequence[ProjectId]) -> list[Project]: ...
     def page(
-        self,
-        *,
-        limit: int,
-        cursor: str | None,
-        name: str | None,
-        only: Sequence[ProjectId] | None,
+        self, *, limit: int, cursor: str | None, name: str | None, only: Sequence[ProjectId] | None
     ) -> Page[Project]:
         """Return a page ordered by name; ``only`` restricts it to these ids."""
 
@@ -106,18 +98,10 @@ class RoleBindings(Protocol):
     def get(self, project_id: ProjectId, binding_id: BindingId) -> RoleBinding | None: ...
     def delete(self, project_id: ProjectId, binding_id: BindingId) -> None: ...
     def page(
-        self,
-        project_id: ProjectId,
-        *,
-        limit: int,
-        cursor: str | None,
-        role: Role | None = None,
+        self, project_id: ProjectId, *, limit: int, cursor: str | None, role: Role | None = None
     ) -> Page[RoleBinding]: ...
     def of_subjects(
-        self,
-        subjects: Sequence[tuple[str, str]],
-        *,
-        project_id: ProjectId | None = None,
+        self, subjects: Sequence[tuple[str, str]], *, project_id: ProjectId | None = None
     ) -> list[RoleBinding]:
         """Return all bindings of these (type, subject) pairs."""
 
