@@ -39,8 +39,8 @@ from animus_control.storage.repositories.schedules import FiringTable, ScheduleT
 from animus_control.storage.repositories.tasks import TaskTable
 from animus_control.storage.repositories.tokens import TokenTable
 from animus_control.storage.repositories.user_groups import UserGroupsTable
+from animus_control.storage.run_tables import artifacts
 from animus_control.storage.session import Session
-from animus_control.storage.tables import artifacts
 
 ARTIFACTS = Layout[Artifact](artifacts)
 

@@ -11,8 +11,8 @@ from sqlalchemy import bindparam, update
 from animus_contracts.approvals import Approval
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
+from animus_control.storage.rule_tables import PENDING, approvals
 from animus_control.storage.session import Session
-from animus_control.storage.tables import PENDING, approvals
 
 CHANGING = ("state", "version", "decided_by", "decided_at", "comment", "final_decision_id")
 LAYOUT = Layout[Approval](approvals, changing=CHANGING)

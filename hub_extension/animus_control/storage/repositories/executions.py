@@ -12,8 +12,8 @@ from animus_contracts.executions import Execution, Provenance
 from animus_contracts.identifiers import ExecutionId, RunId
 from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.repositories.records import Layout
+from animus_control.storage.run_tables import CANCELING, LIVE, end_events, executions, provenances
 from animus_control.storage.session import Session
-from animus_control.storage.tables import CANCELING, LIVE, end_events, executions, provenances
 
 CHANGING = (
     "epoch", "state", "lease_expires_at", "started_at", "ended_at", "verdict", "cancel_requested", "stop_by",

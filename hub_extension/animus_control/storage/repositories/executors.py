@@ -13,8 +13,8 @@ from animus_contracts.executors import Executor
 from animus_contracts.pages import Page
 from animus_control.storage.cursors import decode_text, page_of
 from animus_control.storage.prepared import Prepared, adding
+from animus_control.storage.run_tables import executors
 from animus_control.storage.session import Session
-from animus_control.storage.tables import executors
 
 SEEN = "executors.last_seen"
 _SELECT: Select[tuple[str, Executor, datetime]] = select(

@@ -13,8 +13,8 @@ from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.pages import Page
 from animus_control.storage.cursors import decode_number, page_of
 from animus_control.storage.prepared import Prepared, adding
+from animus_control.storage.run_tables import metrics as table
 from animus_control.storage.session import Session
-from animus_control.storage.tables import metrics as table
 
 _ADD = adding(table)
 _PAGE = Prepared(

@@ -18,8 +18,8 @@ from animus_control.storage.pipeline_tables import IN_PROGRESS, pipeline_nodes, 
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, ReadableTable
 from animus_control.storage.repositories.user_groups import known_of
+from animus_control.storage.run_tables import runs
 from animus_control.storage.session import Session
-from animus_control.storage.tables import runs
 
 LAYOUT = Layout[PipelineRun](pipeline_runs, changing=("state", "version", "counts", "finished_at", "reason"))
 PLANS = Layout[BoundPipeline](pipeline_plans)

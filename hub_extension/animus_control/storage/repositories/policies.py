@@ -14,8 +14,9 @@ from animus_control.domain.approvals import APPROVAL
 from animus_control.domain.policies import SUBMIT
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
+from animus_control.storage.rule_tables import policies, policy_decisions, policy_snapshots
+from animus_control.storage.run_tables import runs
 from animus_control.storage.session import Session
-from animus_control.storage.tables import policies, policy_decisions, policy_snapshots, runs
 
 POLICIES = Layout[Policy](policies)
 POLICY_SNAPSHOTS = Layout[PolicySnapshot](policy_snapshots)

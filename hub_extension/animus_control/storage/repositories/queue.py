@@ -20,8 +20,8 @@ from animus_contracts.runs import Run
 from animus_control.domain.queue import Head
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.runs import LAYOUT
+from animus_control.storage.run_tables import DUE, HELD, IN_USE, QUEUED, READY, runs
 from animus_control.storage.session import Session
-from animus_control.storage.tables import DUE, HELD, IN_USE, QUEUED, READY, runs
 
 
 def _ready(*conditions: ColumnElement[bool]) -> tuple[ColumnElement[bool] | TextClause, ...]:

@@ -34,8 +34,9 @@ from animus_control.storage.columns import EPOCH, MICROSECOND
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.queue import waiting_projects
 from animus_control.storage.repositories.records import Layout, RecordTable
+from animus_control.storage.run_tables import IN_USE, runs
 from animus_control.storage.session import Session
-from animus_control.storage.tables import IN_USE, project_usage, projects, quotas, runs
+from animus_control.storage.tables import project_usage, projects, quotas
 
 QUOTAS = Layout[Quota](quotas)
 MICROSECONDS_PER_DAY = 86_400_000_000

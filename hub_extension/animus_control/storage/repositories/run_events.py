@@ -14,8 +14,8 @@ from sqlalchemy import bindparam, select
 from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.run_events import RunEvent
 from animus_control.storage.prepared import Prepared, adding
+from animus_control.storage.run_tables import run_events as table
 from animus_control.storage.session import Session
-from animus_control.storage.tables import run_events as table
 
 _ADD = adding(table, "event_id")
 

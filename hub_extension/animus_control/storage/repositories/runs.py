@@ -23,8 +23,8 @@ from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.datasets import DATASET_VERSIONS
 from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS
 from animus_control.storage.repositories.records import Layout, ReadableTable
+from animus_control.storage.run_tables import NOT_ENDED, plans, runs
 from animus_control.storage.session import Session
-from animus_control.storage.tables import NOT_ENDED, plans, runs
 
 CHANGING = (
     "state", "version", "attempt", "epoch", "limitations", "progress", "queued_at", "started_at", "finished_at",

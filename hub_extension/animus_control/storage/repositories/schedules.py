@@ -15,8 +15,8 @@ from animus_control.storage.check_tables import inspections
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.repositories.user_groups import known_of
+from animus_control.storage.rule_tables import ACTIVE, NOT_RETIRED, PENDING, firings, schedules
 from animus_control.storage.session import Session
-from animus_control.storage.tables import ACTIVE, NOT_RETIRED, PENDING, firings, schedules
 
 LAYOUT = Layout[Schedule](schedules, changing=("state", "version", "next_at"))
 FIRINGS = Layout[Firing](

@@ -12,8 +12,8 @@ from sqlalchemy import bindparam, delete, select, update
 from animus_contracts.identifiers import ExecutionId
 from animus_control.services.run_repositories import StoredToken
 from animus_control.storage.prepared import Prepared, adding
+from animus_control.storage.run_tables import tokens
 from animus_control.storage.session import Session
-from animus_control.storage.tables import tokens
 
 _ADD = adding(tokens)
 _FIND = Prepared(select(tokens).where(tokens.c.token_hash == bindparam("hash")))

@@ -14,8 +14,10 @@ from animus_control.domain.identity import PrincipalKind
 from animus_control.domain.user_groups import KnownGroups
 from animus_control.storage.pipeline_tables import IN_PROGRESS, pipeline_runs
 from animus_control.storage.prepared import Prepared, adding
+from animus_control.storage.rule_tables import ACTIVE, firings, schedules
+from animus_control.storage.run_tables import IN_USE, runs
 from animus_control.storage.session import Session
-from animus_control.storage.tables import ACTIVE, IN_USE, firings, runs, schedules, user_groups
+from animus_control.storage.tables import user_groups
 
 USER = f"{PrincipalKind.USER}:"
 _GET = Prepared(

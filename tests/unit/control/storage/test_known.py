@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from animus_control.storage import repositories
 from animus_control.storage.known import MOST_CHARACTERS, MOST_KNOWN, Known
 from animus_control.storage.prepared import Prepared
-from animus_control.storage.tables import SCHEMA, projects, runs
+from animus_control.storage.run_tables import runs
+from animus_control.storage.tables import SCHEMA, projects
 
 RUN_STATEMENT = select(runs.c.state).where(runs.c.run_id == bindparam("run"))
 RUN = Prepared(RUN_STATEMENT).on(sqlite.dialect())

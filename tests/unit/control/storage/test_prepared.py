@@ -14,7 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from animus_control.storage.columns import Instant
 from animus_control.storage.prepared import Prepared, adding
-from animus_control.storage.tables import SCHEMA, outbox, runs
+from animus_control.storage.run_tables import runs
+from animus_control.storage.tables import SCHEMA, outbox
 
 SQLITE, POSTGRESQL = sqlite.dialect(), postgresql.dialect()
 

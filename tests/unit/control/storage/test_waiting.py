@@ -13,7 +13,8 @@ from animus_contracts.artifacts import Metric
 from animus_contracts.datasets import Dataset
 from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.repositories.records import Layout
-from animus_control.storage.tables import SCHEMA, datasets, metrics, outbox, projects, runs
+from animus_control.storage.run_tables import metrics, runs
+from animus_control.storage.tables import SCHEMA, datasets, outbox, projects
 from animus_control.storage.transaction import Waiting
 
 DIALECT = sqlite.dialect()
