@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an executor tells the runner, and what the runner tells back; both stay inside the data plane.
 
-An assignment travels over a private socket and is never written down, because it carries the run token. A supervisor
+An assignment travels over a private socket and is never written down with the run token that it carries. A supervisor
 outlives the executor that started it: it listens in the run's folder and leaves its result there.
 """
 
@@ -45,6 +45,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         fetch_seconds: How long fetching the code may take.
         fetch_mib: Size of the largest pack that may be fetched, in MiB.
         offline_seconds: How long the attempt goes on without a control plane, and without an executor.
+        is_remainder: Whether a supervisor that was killed has had it: what it left is delivered, nothing is executed.
     """
 
     execution_id: ExecutionId
@@ -64,6 +65,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     fetch_seconds: float = 120.0
     fetch_mib: int = 2048
     offline_seconds: float = 7200.0
+    is_remainder: bool = False
 
     def __repr__(self) -> str:
         """Name the attempt, and not its credential."""

@@ -26,6 +26,7 @@ from animus_contracts.executions import (
     HeartbeatReply,
     LeaseReply,
     LeaseRequest,
+    RenewCredentials,
     RunCredentials,
     StartExecution,
 )
@@ -263,6 +264,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
               CancellationsRequest, Cancellations),
     _executor("executions.start", X + ":start", "Start an attempt and get its run token", StartExecution,
               RunCredentials),
+    _executor("executions.renew", X + ":renew", "Replace the run token of a started attempt",
+              RenewCredentials, RunCredentials),
     _executor("executions.heartbeat", X + ":heartbeat", "Renew a lease", Heartbeat, HeartbeatReply),
     _executor("executions.end", X + ":end", "End an attempt with a verdict", EndExecution, ExecutionEnded),
     _executor("executions.report", X + "/events", "Report what happens inside a run", ReportEvents, EventsAccepted,

@@ -163,6 +163,12 @@ class RunCredentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         return f"RunCredentials(expires_in_seconds={self.expires_in_seconds})"
 
 
+class RenewCredentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whoever had the run token is gone: another one, for what is left to be delivered."""
+
+    epoch: int
+
+
 class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The attempt is alive."""
 

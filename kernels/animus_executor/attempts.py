@@ -17,9 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from animus_contracts.assignments import SUPERVISOR_LOG, Assignment, AttemptResult
 from animus_contracts.digests import digest_bytes
-from animus_contracts.executions import EndExecution, ExecutionEnded, Lease, RunCredentials, StartExecution, Verdict
+from animus_contracts.executions import (
+    EndExecution,
+    ExecutionEnded,
+    Lease,
+    RenewCredentials,
+    RunCredentials,
+    StartExecution,
+    Verdict,
+)
 from animus_contracts.identifiers import ExecutionId
 from animus_contracts.plans import PlannedEnvironment
 from animus_contracts.runs import FailureReason
@@ -44,6 +54,9 @@ class Verdicts(Beats, Protocol):
 
     def start(self, execution_id: str, message: StartExecution) -> RunCredentials:
         """Start an attempt."""
+
+    def renew(self, execution_id: str, message: RenewCredentials) -> RunCredentials:
+        """Replace the run token of a started attempt."""
 
     def end(self, execution_id: str, message: EndExecution) -> ExecutionEnded:
         """End an attempt."""
@@ -155,11 +168,26 @@ class Attempts:
             return None
         if outcome is None:
             kill_processes_of(held.run_id)
+            outcome = self._salvaged(held, handle, keeper)
         if handle.killed:
             return None if keeper.is_lost else failed(FailureReason.INFRASTRUCTURE, "The executor was stopped.")
         if outcome is not None:
             return outcome
         return AttemptResult(verdict=Verdict.CANCELED) if handle.canceled else self._killed(held.execution_id)
+
+    def _salvaged(self, held: Held, handle: Handle, keeper: Keeper) -> AttemptResult | None:
+        """Have what a killed supervisor left delivered by another one; None when nothing can be."""
+        record = self.folders.recorded(held.execution_id)
+        if record is None or handle.stopping.is_set():
+            return None
+        ask = RenewCredentials(epoch=held.epoch)
+        try:
+            token = self._answered(keeper, lambda: self.control_plane.renew(held.execution_id, ask))
+            assignment = msgspec.structs.replace(record.assignment, run_token=token, is_remainder=True)
+            return _ended(self.backend.launch(assignment), handle)
+        except (AttemptLostError, BackendError, OSError) as error:
+            log.warning("nothing of %s can be salvaged: %s", held.execution_id, error)
+            return None
 
     def _launched(self, lease: Lease, handle: Handle, keeper: Keeper) -> AttemptResult | None:
         with ExitStack() as held:
@@ -169,8 +197,8 @@ class Attempts:
                 return AttemptResult(verdict=Verdict.CANCELED)
             self.folders.make(lease.execution_id)
             token = self._start(lease, keeper)
-            self.folders.record(lease, environment)
             assignment = self._assignment(lease, token, environment, kernel_parent)
+            self.folders.record(lease, assignment)
             return _ended(self.backend.launch(assignment), handle)
 
     def _adopted(self, record: Record, handle: Handle) -> AttemptResult | None:
@@ -204,20 +232,23 @@ class Attempts:
         message = StartExecution(
             epoch=lease.epoch, dispatch_token=lease.dispatch_token, limitations=self.backend.limitations
         )
+        token = self._answered(keeper, lambda: self.control_plane.start(lease.execution_id, message))
+        keeper.attempt_started()
+        return token
+
+    def _answered(self, keeper: Keeper, ask: Callable[[], RunCredentials]) -> str:
+        """Ask for a run token until there is an answer, as long as the lease lasts."""
         pause = FIRST_PAUSE
         while not keeper.is_lost:
             try:
-                token = self.control_plane.start(lease.execution_id, message).run_token
+                return ask().run_token
             except UnreachableError as error:
-                log.warning("start of %s was not answered: %s", lease.execution_id, error)
+                log.warning("nobody gives a run token: %s", error)
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             except ProtocolError as error:  # refused by policy, canceled or given to another: it has ended there
                 raise AttemptLostError(str(error)) from error
-            else:
-                keeper.attempt_started()
-                return token
-        raise AttemptLostError("the lease ran out before the attempt could start")
+        raise AttemptLostError("the lease ran out before there was a run token")
 
     def _killed(self, execution_id: ExecutionId) -> AttemptResult:
         """Build the result of an attempt whose supervisor left none; its log may have its last words."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The executor's side of the data plane protocol: lease, cancellations, start, heartbeat, end; it calls nobody else.
+"""The executor's side of the data plane protocol; it calls nobody else.
 
 ::
 
@@ -30,6 +30,7 @@ from animus_contracts.executions import (
     Lease,
     LeaseReply,
     LeaseRequest,
+    RenewCredentials,
     RunCredentials,
     StartExecution,
 )
@@ -96,6 +97,10 @@ class ControlPlane:
     def start(self, execution_id: str, message: StartExecution) -> RunCredentials:
         """Start an attempt."""
         return self._call("executions.start", message, RunCredentials, execution=execution_id)
+
+    def renew(self, execution_id: str, message: RenewCredentials) -> RunCredentials:
+        """Replace the run token of a started attempt."""
+        return self._call("executions.renew", message, RunCredentials, execution=execution_id)
 
     def heartbeat(self, execution_id: str, message: Heartbeat, *, patience: float) -> HeartbeatReply:
         """Renew a lease, waiting at most ``patience`` seconds for the answer."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from animus_contracts.assignments import Assignment
 from animus_contracts.environments import Resources
 from animus_contracts.executions import Lease
 from animus_contracts.identifiers import ExecutionId, RunId
@@ -32,6 +33,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         environment: The realised environment it uses.
         resources: What it takes of the machine.
+        assignment: What its supervisor was told, without the run token.
     """
 
     execution_id: ExecutionId
@@ -41,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     heartbeat_seconds: float
     environment: str
     resources: Resources
+    assignment: Assignment
 
 
 class RunFolders:
@@ -62,21 +65,26 @@ class RunFolders:
         folder.mkdir(mode=0o700)
         return folder
 
-    def record(self, lease: Lease, environment: Path) -> None:
-        """Note that an attempt has started."""
+    def record(self, lease: Lease, assignment: Assignment) -> None:
+        """Note that an attempt has started, and what its supervisor is told."""
         record = Record(
             execution_id=lease.execution_id,
             run_id=lease.run_id,
             epoch=lease.epoch,
             lease_seconds=lease.lease_seconds,
             heartbeat_seconds=lease.heartbeat_seconds,
-            environment=str(environment),
+            environment=assignment.environment_folder,
             resources=lease.plan.resources,
+            assignment=msgspec.structs.replace(assignment, run_token=""),
         )
         folder = self.path(lease.execution_id)
         arriving = folder / f".{RECORD}"
         arriving.write_bytes(msgspec.json.encode(record))
         arriving.replace(folder / RECORD)
+
+    def recorded(self, execution_id: ExecutionId) -> Record | None:
+        """Return what was noted about an attempt; None when it has not started."""
+        return _read(self.path(execution_id) / RECORD)
 
     def remove(self, execution_id: ExecutionId) -> None:
         """Remove the folder of an attempt, if it was made."""
@@ -85,16 +93,21 @@ class RunFolders:
     def left(self) -> Iterator[Record]:
         """Name the started attempts of a predecessor; what had not started is removed, and its lease runs out."""
         for folder in list(self._runs.iterdir()):
-            with suppress(OSError, msgspec.DecodeError):
-                record = msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
-                if folder == self.path(record.execution_id):
-                    yield record
-                    continue
-            remove(folder)
+            record = _read(folder / RECORD)
+            if record is not None and folder == self.path(record.execution_id):
+                yield record
+            else:
+                remove(folder)
 
     def path(self, execution_id: ExecutionId) -> Path:
         """Where the files of an attempt are, or would be."""
         return self._runs / execution_id[-NAME_CHARACTERS:]
+
+
+def _read(file: Path) -> Record | None:
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(file.read_bytes(), type=Record)
+    return None
 
 
 def kill_processes_of(run_id: RunId, processes: Path = Path("/proc")) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves behind: found without following a link, named once, uploaded by digest.
+"""What a run leaves behind: found without following a link, named once, known by its digest.
 
 A path from user code is opened component by component below a folder the run may write to, never through a symbolic
 link, so it can name nothing else; a logged file is copied at that moment and is what it was then.
@@ -13,18 +13,15 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
-from animus_contracts.digests import Digest
 from animus_contracts.paths import path_fault
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner.channel import RefusedRequestError
-from animus_runner.control_plane import PATIENCE_SECONDS, patiently
 from animus_runner.objects import digest_file
 
 UPLOADS = 4
@@ -174,26 +171,13 @@ def distinct(outputs: list[Produced], logged: list[Produced]) -> list[Produced]:
     return kept
 
 
-def upload(
-    produced: list[Produced], put: Callable[[Digest, Path], None], *, patience: float = PATIENCE_SECONDS
-) -> list[ArtifactEntry]:
-    """Upload files, several at once and through an outage of ``patience`` seconds; return the manifest in their order.
-
-    Raises:
-        FailedError: If the control plane does not take one.
-    """
-    with ThreadPoolExecutor(UPLOADS) as pool:
-        return list(pool.map(lambda file: _upload(file, put, patience), produced))
-
-
-def _upload(produced: Produced, put: Callable[[Digest, Path], None], patience: float) -> ArtifactEntry:
-    digest = digest_file(produced.path)
-    patiently(lambda: put(digest, produced.path), patience=patience)
+def described(produced: Produced) -> ArtifactEntry:
+    """Return the manifest's entry for a file: its bytes are what they are now."""
     return ArtifactEntry(
         name=produced.name,
         kind=produced.kind,
         media_type=produced.media_type or media_type(produced.name),
-        digest=digest,
+        digest=digest_file(produced.path),
         size_bytes=produced.path.stat().st_size,
     )
 

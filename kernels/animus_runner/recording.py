@@ -48,7 +48,7 @@ class Recording:
         self._progress = progress
         self.logged = logged
         self.redactor = redactor
-        self._log = log.open("x", encoding="utf-8", errors="replace")
+        self._log = log.open("x", encoding="utf-8", errors="replace", buffering=1)  # lines outlive a killed supervisor
         self._room = MAX_LOG
         self._metrics = 0
         self.seeds: list[int] = []

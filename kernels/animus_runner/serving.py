@@ -50,6 +50,7 @@ def serve(connection: socket.socket) -> int:
         started = process_start(Path("/proc/self/stat").read_bytes())
         facts = Supervising(execution_id=assignment.execution_id, epoch=assignment.epoch, process_started=started)
         greeting = msgspec.json.encode(facts) + b"\n"
+        (folder / SUPERVISOR_SOCKET).unlink(missing_ok=True)  # a supervisor that was killed leaves its own
         presence = Presence(
             folder / SUPERVISOR_SOCKET,
             greeting,

@@ -7,7 +7,8 @@ Rules kept here:
 * nothing is fetched before the plan has the digest that was bound to the run;
 * a run succeeded only when every cell was seen to end well, every declared output is there, and every artifact is
   stored under its digest;
-* whatever goes wrong becomes a typed failure; whatever was produced until then is published with it.
+* whatever goes wrong becomes a typed failure; whatever was produced until then is published with it;
+* what another supervisor left is delivered, and nothing is executed a second time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from animus_contracts.assignments import Assignment, AttemptResult
 from animus_contracts.executions import Verdict
 from animus_contracts.plans import plan_digest
 from animus_contracts.runs import Failure, FailureReason
-from animus_runner.artifacts import Logged, Produced, collect_outputs, distinct, undelivered, upload
+from animus_runner.artifacts import Logged, Produced, collect_outputs, distinct, undelivered
 from animus_runner.channel import Channel
 from animus_runner.code import FetchLimits, check_out
 from animus_runner.control_plane import ControlPlane
@@ -40,12 +41,13 @@ from animus_runner.notebook_files import find
 from animus_runner.objects import Objects, digest_file
 from animus_runner.progress import Progress
 from animus_runner.provenance import build_provenance, document
+from animus_runner.publishing import EXECUTED_FILE, KERNEL_LOG_FILE, LOG_FILE, deliver, records, settle
 from animus_runner.recording import Recording
 from animus_runner.redact import Redactor
+from animus_runner.salvage import salvage
 from animus_runner.spool import EVENTS_FILE, Spool
 from animus_runner.workspace import Workspace, materialise
 
-KERNEL_LOG_BYTES = 64 * 1024
 Execute = Callable[[NotebookAssignment, Observer, Cancellation], Outcome]
 
 
@@ -59,6 +61,9 @@ def supervise(assignment: Assignment, execute: Execute = execute) -> AttemptResu
     control_plane = ControlPlane(assignment.control_plane, assignment.execution_id, assignment.run_token)
     try:
         with _cancelable() as canceled:
+            if assignment.is_remainder:
+                canceled.breaks_off = False
+                return salvage(assignment, control_plane)
             return _Supervisor(assignment, control_plane, canceled, execute).run()
     except CanceledError:
         return AttemptResult(verdict=Verdict.CANCELED)
@@ -138,7 +143,7 @@ class _Supervisor:
             Spool(workspace.run / EVENTS_FILE) as spool,
             Progress(self.assignment.epoch, self.control_plane.report, spool) as progress,
         ):
-            with Recording(progress, logged, redactor, workspace.run / "run.log") as recording:
+            with Recording(progress, logged, redactor, workspace.run / LOG_FILE) as recording:
                 outcome = self._execute(workspace, notebook, recording)
             return self._publish(workspace, checkout, notebook, outcome, recording)
 
@@ -165,8 +170,8 @@ class _Supervisor:
         task = NotebookAssignment(
             run_id=plan.run_id,
             notebook=notebook,
-            output=workspace.run / "executed.ipynb",
-            log=workspace.run / "kernel.log",
+            output=workspace.run / EXECUTED_FILE,
+            log=workspace.run / KERNEL_LOG_FILE,
             parameters=plan.parameters,
             parameters_schema_digest=plan.parameters_schema_digest,
             python=Path(self.assignment.python),
@@ -201,7 +206,7 @@ class _Supervisor:
         else:
             failure = outcome.failure
         produced = [
-            *_records(workspace, notebook.name, redactor),
+            *records(workspace.run, notebook.name, redactor),
             *distinct(outputs, logged.produced()),
         ]
         provenance = build_provenance(
@@ -211,41 +216,16 @@ class _Supervisor:
             outcome,
             recording,
         )
-        path = workspace.run / "provenance.json"
-        path.write_bytes(document(self.assignment, provenance))
-        produced.append(Produced(name=path.name, kind=ArtifactKind.PROVENANCE, path=path))
-        return AttemptResult(
+        provenance_file = workspace.run / "provenance.json"
+        provenance_file.write_bytes(document(self.assignment, provenance))
+        produced.append(Produced(name=provenance_file.name, kind=ArtifactKind.PROVENANCE, path=provenance_file))
+        result = AttemptResult(
             verdict=Verdict.FAILED if failure else outcome.verdict,
-            artifacts=upload(produced, self.control_plane.put_object, patience=self.assignment.offline_seconds),
             provenance=provenance,
             failure=failure and _clean(failure, redactor),
         )
-
-
-def _records(workspace: Workspace, name: str, redactor: Redactor) -> list[Produced]:
-    """The executed notebook and the log, without credentials; what was never written is left out."""
-    found = []
-    executed, log = workspace.run / "executed.ipynb", workspace.run / "run.log"
-    if executed.exists():
-        content = msgspec.json.decode(executed.read_bytes())
-        before = redactor.count
-        clean = redactor.notebook(content)
-        if redactor.count != before:
-            executed.write_bytes(msgspec.json.format(msgspec.json.encode(clean), indent=1) + b"\n")
-        found.append(Produced(name=name, kind=ArtifactKind.NOTEBOOK, path=executed))
-    text = log.read_text(encoding="utf-8") + _kernel_messages(workspace.run / "kernel.log")
-    log.write_text(redactor.text(text), encoding="utf-8")
-    found.append(Produced(name=log.name, kind=ArtifactKind.LOG, path=log, media_type="text/plain"))
-    return found
-
-
-def _kernel_messages(log: Path) -> str:
-    """What the kernel's process wrote past Jupyter, such as the last words of a crashed library."""
-    if not log.exists() or not (size := log.stat().st_size):
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, size - KERNEL_LOG_BYTES))
-        return f"--- kernel process\n{file.read().decode(errors='replace')}"
+        settled = settle(workspace.run, result, produced)
+        return deliver(settled, self.control_plane.put_object, patience=self.assignment.offline_seconds)
 
 
 def _clean(failure: Failure, redactor: Redactor) -> Failure:

@@ -19,7 +19,7 @@ from tests.api.world import World, finish, populate, send, start
 ENGINES = BOTH
 
 CREDENTIALS = ("user", "executor", "run", "dispatch", "forged run", "unknown")
-USED_UP = {"projects.archive", "runs.cancel", "executions.start", "executions.end"}
+USED_UP = {"projects.archive", "runs.cancel", "executions.start", "executions.renew", "executions.end"}
 BELONGS = {Caller.USER: "user", Caller.EXECUTOR: "executor", Caller.RUN: "run"}
 
 

@@ -224,6 +224,7 @@ def body_of(world: World, operation: str) -> Any:
         "executions.cancellations": {"wait_seconds": 0},
         "executions.lease": {"wait_seconds": 0},
         "executions.start": {"epoch": 1, "dispatch_token": "ad_unknown"},
+        "executions.renew": {"epoch": 1},
         "executions.heartbeat": {"epoch": 1},
         "executions.end": {"event_id": name, "epoch": 1, "verdict": "canceled"},
         "executions.report": {"epoch": 1, "events": []},

@@ -72,6 +72,7 @@ class FakeBackend:
     Attributes:
         outcome: How attempts end at once, unless ``is_ending`` is false: then they go on.
         is_ending: Whether attempts end at once.
+        left: What is delivered of an attempt that was killed.
         on_cancel: How they end when asked to stop.
         error: Why nothing can be started, when not empty.
     """
@@ -80,6 +81,7 @@ class FakeBackend:
         self.limitations: list[Limitation] = [Limitation.MEMORY_NOT_LIMITED]
         self.outcome: AttemptResult | None = SUCCEEDED
         self.is_ending = True
+        self.left: AttemptResult | None = KILLED
         self.on_cancel: AttemptResult | None = None
         self.error = ""
         self.attempts: list[FakeAttempt] = []
@@ -90,6 +92,8 @@ class FakeBackend:
         if self.error:
             raise BackendError(self.error)
         attempt = FakeAttempt(assignment, self.on_cancel)
+        if assignment.is_remainder:
+            attempt.end(self.left)
         self._add(attempt)
         return attempt
 

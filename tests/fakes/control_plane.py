@@ -34,6 +34,7 @@ from animus_contracts.executions import (
     Lease,
     LeaseReply,
     LeaseRequest,
+    RenewCredentials,
     RunCredentials,
     StartExecution,
 )
@@ -189,6 +190,11 @@ class ControlPlaneSimulator:
     def _start(self, attempt: Attempt, message: StartExecution) -> RunCredentials:
         self._require(message.dispatch_token == attempt.lease.dispatch_token, "unauthenticated")
         attempt.started = message
+        attempt.run_token = f"ar_{secrets.token_urlsafe(24)}"
+        return RunCredentials(run_token=attempt.run_token, expires_in_seconds=300.0)
+
+    def _renew(self, attempt: Attempt, _: RenewCredentials) -> RunCredentials:
+        self._require(attempt.started is not None, "invalid_transition")
         attempt.run_token = f"ar_{secrets.token_urlsafe(24)}"
         return RunCredentials(run_token=attempt.run_token, expires_in_seconds=300.0)
 

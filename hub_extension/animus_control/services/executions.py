@@ -18,6 +18,7 @@ from animus_contracts.executions import (
     ExecutionState,
     Heartbeat,
     HeartbeatReply,
+    RenewCredentials,
     RunCredentials,
     StartExecution,
     Verdict,
@@ -55,6 +56,19 @@ def start_execution(uow: UnitOfWork, call: Call, message: StartExecution) -> Run
         execution = _started(uow, call, execution, run, message)
     token = issue(uow, call, execution, kind=RUN, life=life)
     return RunCredentials(run_token=token, expires_in_seconds=life.total_seconds())
+
+
+@operation("executions.renew")
+def renew_credentials(uow: UnitOfWork, call: Call, message: RenewCredentials) -> RunCredentials:
+    """Give another run token for a started attempt, to whoever delivers what a killed supervisor left."""
+    execution, _ = held(uow, call, epoch=message.epoch)
+    if execution.state is not ExecutionState.RUNNING:
+        raise ConflictError("invalid_transition", "The attempt has not started.", remedy="Start it.")
+    uow.tokens.revoke(execution.execution_id, kind=RUN)
+    life = call.limits.run_token
+    return RunCredentials(
+        run_token=issue(uow, call, execution, kind=RUN, life=life), expires_in_seconds=life.total_seconds()
+    )
 
 
 @operation("executions.heartbeat")

@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
-from animus_contracts.assignments import SUPERVISOR_LOG, AttemptResult
+from animus_contracts.assignments import SUPERVISOR_LOG, Assignment, AttemptResult
 from animus_contracts.digests import digest_bytes
-from animus_contracts.executions import Capacity, EndExecution, LeaseRequest, Verdict
+from animus_contracts.executions import Capacity, EndExecution, LeaseRequest, StartExecution, Verdict
 from animus_contracts.plans import PlannedEnvironment
 from animus_contracts.runs import Failure, FailureReason, Limitation
 from animus_executor import handles
@@ -36,6 +36,7 @@ from tests.fakes.control_plane import EXECUTOR_TOKEN, Attempt, ControlPlaneSimul
 from tests.fakes.plans import a_lease, a_plan
 
 OFFLINE_SECONDS = 2.5
+CANARY = "ar_canary-of-these-tests"
 CANCELED = AttemptResult(verdict=Verdict.CANCELED)
 BROKEN = Failure(reason=FailureReason.USER_CODE, summary="Cell 1 raised ValueError.")
 
@@ -165,6 +166,62 @@ def test_a_supervisor_without_a_result_was_killed_and_its_last_words_are_told(wo
     failure = ended(world.simulator.ended(plan.run_id, 10.0)).failure
     assert failure is not None
     assert (failure.reason, failure.detail) == (FailureReason.KILLED, "out of memory\n")
+
+
+def test_what_a_killed_supervisor_left_is_delivered_by_another_one_under_a_token_of_its_own(world: World) -> None:
+    world.backend.is_ending = False
+    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
+    plan = a_plan()
+    world.simulator.submit(plan)
+    killed = world.backend.launched()
+    killed.end(KILLED)
+
+    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
+
+    _, another = world.backend.attempts
+    token = another.assignment.run_token
+    assert token not in {"", killed.assignment.run_token}
+    assert another.assignment == msgspec.structs.replace(killed.assignment, run_token=token, is_remainder=True)
+
+
+def test_what_is_left_waits_until_the_control_plane_is_back(world: World) -> None:
+    world.backend.is_ending = False
+    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
+    plan = a_plan()
+    world.simulator.submit(plan)
+    killed = world.backend.launched()
+    world.simulator.away.set()
+    killed.end(KILLED)
+    time.sleep(1.0)
+    assert len(world.backend.attempts) == 1
+    world.simulator.away.clear()
+
+    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
+
+
+def test_a_run_that_is_canceled_by_force_is_not_salvaged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handles, "FORCE_SECONDS", 0.2)
+    world.backend.is_ending = False
+    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
+    plan = a_plan()
+    world.simulator.submit(plan)
+    world.backend.launched()
+    world.simulator.leased(plan.run_id).cancel = True
+
+    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.CANCELED
+    assert len(world.backend.attempts) == 1
+
+
+def test_an_attempt_that_is_not_ours_any_more_is_not_salvaged(world: World) -> None:
+    world.backend.is_ending = False
+    plan = a_plan()
+    world.simulator.submit(plan)
+    killed = world.backend.launched()
+    attempt = world.simulator.leased(plan.run_id)
+    attempt.stale = True
+    killed.end(KILLED)
+    world.until(lambda: not world.attempts.active)
+    assert (attempt.ended, len(world.backend.attempts)) == (None, 1)
 
 
 @pytest.mark.parametrize(
@@ -339,12 +396,34 @@ def test_an_attempts_folder_is_removed_with_the_attempt(world: World) -> None:
     world.until(lambda: list((world.prepared.folder / "data" / "runs").iterdir()) == [])
 
 
+def an_assignment(world: World, attempt: Attempt) -> Assignment:
+    """What the supervisor of an attempt was told."""
+    lease = attempt.lease
+    return Assignment(
+        execution_id=lease.execution_id,
+        epoch=lease.epoch,
+        plan_digest=lease.plan_digest,
+        plan=lease.plan,
+        control_plane=world.simulator.url,
+        run_token=CANARY,
+        secret_digests=[],
+        repositories=[],
+        python="/nowhere",
+        kernel_parent="/nowhere",
+        environment_folder=str(world.prepared.folder / "environment"),
+        support_folder="/nowhere",
+        run_folder=str(world.attempts.folders.path(lease.execution_id)),
+        cache_folder="/nowhere",
+    )
+
+
 def left_behind(world: World) -> tuple[Attempt, Record]:
     """A started attempt of an executor that was killed."""
     attempt = world.simulator.grant(a_plan())
+    attempt.started = StartExecution(epoch=1, dispatch_token=attempt.lease.dispatch_token)
     folders = world.attempts.folders
     (folders.make(attempt.lease.execution_id) / "outputs").mkdir(mode=0o500)
-    folders.record(attempt.lease, world.prepared.folder / "environment")
+    folders.record(attempt.lease, an_assignment(world, attempt))
     [record] = folders.left()
     return attempt, record
 
@@ -366,7 +445,9 @@ def test_a_record_holds_what_a_successor_needs_and_no_credential(world: World) -
         heartbeat_seconds=lease.heartbeat_seconds,
         environment=str(world.prepared.folder / "environment"),
         resources=lease.plan.resources,
+        assignment=msgspec.structs.replace(an_assignment(world, attempt), run_token=""),
     )
+    assert CANARY not in (world.attempts.folders.path(lease.execution_id) / "attempt.json").read_text()
 
 
 def test_what_never_started_is_removed_by_a_successor_and_left_to_its_lease(world: World) -> None:
@@ -406,6 +487,14 @@ def test_what_was_killed_while_no_executor_was_there_is_reported_as_killed(world
     failure = ended(attempt).failure
     assert failure is not None
     assert failure.reason is FailureReason.KILLED
+
+
+def test_what_was_killed_while_no_executor_was_there_is_salvaged(world: World) -> None:
+    world.backend.outcome = KILLED
+    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
+    attempt, record = left_behind(world)
+    adopt(world, record).join()
+    assert ended(attempt).verdict is Verdict.SUCCEEDED
 
 
 def test_an_adopted_attempt_that_is_not_ours_any_more_is_killed_at_once(world: World) -> None:

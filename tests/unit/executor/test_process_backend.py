@@ -32,6 +32,7 @@ from animus_executor.backends.process.attempt import CREDENTIALS, ProcessAttempt
 from animus_executor.kernel_parents import KernelParentError, KernelParents
 from animus_executor.runs import kill_processes_of
 from animus_executor.support import provide_support
+from animus_runner.spool import EVENTS_FILE
 from tests.fakes.control_plane import Attempt, ControlPlaneSimulator
 from tests.fakes.git_repository import GitRepository
 from tests.fakes.plans import a_lease, a_plan
@@ -204,6 +205,33 @@ def test_a_supervisor_that_is_killed_is_noticed_and_its_kernel_goes_too(world: W
     supervisor_of(assignment).kill()
     assert running.wait() is None
     until(lambda: not processes_of(assignment.plan.run_id))
+
+
+def test_of_a_supervisor_that_is_killed_in_an_outage_nothing_is_lost_that_was_told_or_written(world: World) -> None:
+    attempt, assignment = world.assignment(
+        "import animus\nprint('before')",
+        "(animus.outputs / 'm.txt').write_text('model')\nanimus.log_metric('loss', 0.5)\nprint('told')",
+        "import time\ntime.sleep(300)",
+    )
+    running = world.backend.launch(assignment)
+    until(lambda: asleep(attempt))
+    world.simulator.away.set()
+    until(lambda: b"told" in Path(assignment.run_folder, EVENTS_FILE).read_bytes())
+    supervisor_of(assignment).kill()
+    assert running.wait() is None
+    until(lambda: not processes_of(assignment.plan.run_id))
+    world.simulator.away.clear()
+
+    result = result_of(world.backend.launch(msgspec.structs.replace(assignment, is_remainder=True)).wait())
+
+    assert result.failure is not None
+    assert (result.verdict, result.failure.reason) == (Verdict.FAILED, FailureReason.KILLED)
+    told = [event.text for event in attempt.events if isinstance(event, StreamWritten)]
+    assert told == ["before\n", "told\n"]
+    content = {entry.name: world.simulator.content(entry.digest) for entry in result.artifacts}
+    assert content["m.txt"] == b"model"
+    assert b"before\n" in content["run.log"]
+    assert b"told\n" in content["run.log"]
 
 
 def test_a_kernel_that_is_killed_fails_the_run_at_once(world: World) -> None:

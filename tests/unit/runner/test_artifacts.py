@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
-from animus_contracts.digests import Digest, digest_bytes
+from animus_contracts.artifacts import ArtifactKind
 from animus_contracts.runs import FailureReason
 from animus_runner.artifacts import (
     MAX_ARTIFACTS,
@@ -20,10 +19,8 @@ from animus_runner.artifacts import (
     distinct,
     media_type,
     undelivered,
-    upload,
 )
 from animus_runner.channel import RefusedRequestError
-from animus_runner.exits import UnreachableError
 
 
 @pytest.fixture
@@ -127,23 +124,6 @@ def test_a_file_that_is_both_logged_and_an_output_is_kept_once(tmp_path: Path) -
     changed = Produced(name="m", kind=ArtifactKind.LOGGED, path=tmp_path / "other")
     assert distinct([output], [twin]) == [output]
     assert [produced.name for produced in distinct([output], [changed])] == ["m", "logged/m"]
-
-
-def test_files_are_uploaded_by_digest_and_repeated_while_nobody_answers(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_bytes(b"a,b\n")
-    held: dict[Digest, bytes] = {}
-    failures = [UnreachableError("away")]
-
-    def put(digest: Digest, path: Path) -> None:
-        if failures:
-            raise failures.pop()
-        held[digest] = path.read_bytes()
-
-    entries = upload([Produced(name="m.csv", kind=ArtifactKind.OUTPUT, path=tmp_path / "m.csv")], put)
-    digest = digest_bytes(b"a,b\n")
-    expected = ArtifactEntry(name="m.csv", kind=ArtifactKind.OUTPUT, media_type="text/csv", digest=digest, size_bytes=4)
-    assert entries == [expected]
-    assert held == {digest: b"a,b\n"}
 
 
 @pytest.mark.parametrize(

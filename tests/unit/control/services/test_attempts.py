@@ -13,7 +13,7 @@ import pytest
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.audit import Outcome
 from animus_contracts.digests import Digest, digest_bytes, digest_of
-from animus_contracts.executions import ExecutionState, Provenance, Verdict
+from animus_contracts.executions import ExecutionState, Lease, Provenance, RenewCredentials, Verdict
 from animus_contracts.identifiers import ExecutionId
 from animus_contracts.pages import ListQuery
 from animus_contracts.run_events import (
@@ -26,6 +26,7 @@ from animus_contracts.run_events import (
 )
 from animus_contracts.runs import Failure, FailureReason, Limitation, Progress, RunClass, RunState
 from animus_control.domain.errors import AnimusError, ConflictError, DeniedError, InvalidError, MissingError
+from animus_control.domain.identity import Principal
 from animus_control.services import artifacts, executions
 from animus_control.services.tokens import token_hash
 from tests.unit.control.moments import NOW
@@ -134,6 +135,47 @@ def test_start_cannot_be_repeated_after_the_first_report(desk: Desk) -> None:
     desk.report(lease, EVENTS[0])
 
     assert code_of(desk.start, lease) == "forbidden"
+
+
+def renewed(desk: Desk, lease: Lease, who: Principal = LOCAL, **changes: Any) -> str:
+    message = RenewCredentials(**{"epoch": lease.epoch} | changes)
+    token: str = desk.do(who, "executions.renew", message, execution=lease.execution_id).run_token
+    return token
+
+
+def test_a_renewed_token_replaces_the_one_before_although_that_has_reported(any_desk: Desk) -> None:
+    desk = any_desk
+    desk.submit()
+    lease = desk.leased()
+    before = desk.start(lease)
+    desk.report(lease, EVENTS[0])
+
+    token = renewed(desk, lease)
+
+    stored = desk.read(lambda uow: [uow.tokens.find(token_hash(each)) for each in (before, token)])
+    assert stored[0] is None
+    assert stored[1] is not None
+    assert (stored[1].kind, stored[1].epoch, stored[1].execution_id) == ("run", lease.epoch, lease.execution_id)
+    assert desk.report(lease, EVENTS[1]) == 2
+
+
+def test_no_token_is_renewed_before_the_start_or_after_the_end_or_for_somebody_else(desk: Desk) -> None:
+    desk.submit()
+    lease = desk.leased()
+    codes = []
+
+    def refused(who: Principal = LOCAL, **changes: Any) -> None:
+        with pytest.raises(AnimusError) as caught:
+            renewed(desk, lease, who, **changes)
+        codes.append(caught.value.code)
+
+    refused()
+    desk.start(lease)
+    refused(REMOTE)
+    refused(epoch=lease.epoch + 1)
+    desk.end(lease)
+    refused()
+    assert codes == ["invalid_transition", "not_found", "stale_epoch", "stale_epoch"]
 
 
 @pytest.mark.parametrize("token", ["", "ad_forged", "ar_forged"])
