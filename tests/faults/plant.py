@@ -32,6 +32,7 @@ EXECUTORS = {EXECUTOR: "local", SECOND_EXECUTOR: "second"}
 
 ADMIN = "ann"
 READY_SECONDS = 30.0
+AHEAD = Path(__file__).with_name("control_plane_ahead.py")
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Plant:
         stores: Where database and objects are.
         database_url: The control plane's database.
         lease_seconds: How long a lease lasts; short, so that a campaign sees many of them end.
+        ahead: By how many seconds the clocks of control planes that are started from now on are ahead.
         people: What the Hub knows of users, by their tokens; it may be changed at any time.
     """
 
@@ -54,6 +56,7 @@ class Plant:
     database_url: str
     lease_seconds: int = 6
     people: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    ahead: int = 0
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (CONTROL, SECOND_CONTROL)})
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     logs: ExitStack = field(default_factory=ExitStack)
@@ -127,13 +130,18 @@ class Plant:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANIMUS_", "JUPYTERHUB_"))}
         log = self.logs.enter_context((self.folder / f"{name}.log").open("ab"))
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", f"animus_{name.partition('-')[0]}"],
+            self._command(name),
             env=kept | variables,
             cwd=self.folder,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+
+    def _command(self, name: str) -> list[str]:
+        if name in EXECUTORS or not self.ahead:
+            return [sys.executable, "-m", f"animus_{name.partition('-')[0]}"]
+        return [sys.executable, str(AHEAD), str(self.ahead)]
 
     def wait_ready(self, name: str = CONTROL) -> float:
         """Wait until the control plane is ready; return how long that took in seconds."""

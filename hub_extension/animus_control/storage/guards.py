@@ -68,7 +68,7 @@ CHANGING = {
     "inspections": f"{_any_changed('project_id', 'inspection_id', 'document')} OR {ANSWERED}",
     "preflights": f"{_any_changed('project_id', 'preflight_id', 'inspection_id', 'document')} OR {ANSWERED}",
     "firings": (
-        _any_changed("project_id", "firing_id", "schedule_id", "due_at", "document")
+        _any_changed("project_id", "firing_id", "schedule_id", "due_at", "created_at", "document")
         + " OR "
         + _among("state", (state.value for state in FiringState if state is not FiringState.PENDING))
     ),
@@ -84,7 +84,7 @@ CHANGING = {
     ),
     "projects": _any_changed("project_id", "name", "document"),
     "schedules": (
-        _any_changed("project_id", "schedule_id", "name", "document")
+        _any_changed("project_id", "schedule_id", "name", "created_by", "document")
         + " OR "
         + _among("state", iter((ScheduleState.RETIRED.value,)))
     ),
@@ -102,6 +102,7 @@ CHANGING = {
             "cpus_milli",
             "memory_mib",
             "gpus",
+            "retries",
             "document",
         )
         + " OR "

@@ -861,7 +861,7 @@ CREATE TRIGGER guard_preflights_truncate BEFORE TRUNCATE ON preflights FOR EACH 
 
 ALTER TABLE preflights ENABLE ALWAYS TRIGGER guard_preflights_truncate
 
-CREATE TRIGGER guard_firings_update BEFORE UPDATE ON firings FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.firing_id <> NEW.firing_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.due_at <> NEW.due_at OR OLD.document <> NEW.document OR OLD.state IN ('fired', 'missed', 'refused', 'skipped')) EXECUTE FUNCTION animus_refuse()
+CREATE TRIGGER guard_firings_update BEFORE UPDATE ON firings FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.firing_id <> NEW.firing_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.due_at <> NEW.due_at OR OLD.created_at <> NEW.created_at OR OLD.document <> NEW.document OR OLD.state IN ('fired', 'missed', 'refused', 'skipped')) EXECUTE FUNCTION animus_refuse()
 
 ALTER TABLE firings ENABLE ALWAYS TRIGGER guard_firings_update
 
@@ -909,7 +909,7 @@ CREATE TRIGGER guard_projects_truncate BEFORE TRUNCATE ON projects FOR EACH STAT
 
 ALTER TABLE projects ENABLE ALWAYS TRIGGER guard_projects_truncate
 
-CREATE TRIGGER guard_schedules_update BEFORE UPDATE ON schedules FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.name <> NEW.name OR OLD.document <> NEW.document OR OLD.state IN ('retired')) EXECUTE FUNCTION animus_refuse()
+CREATE TRIGGER guard_schedules_update BEFORE UPDATE ON schedules FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.name <> NEW.name OR OLD.created_by <> NEW.created_by OR OLD.document <> NEW.document OR OLD.state IN ('retired')) EXECUTE FUNCTION animus_refuse()
 
 ALTER TABLE schedules ENABLE ALWAYS TRIGGER guard_schedules_update
 
@@ -921,7 +921,7 @@ CREATE TRIGGER guard_schedules_truncate BEFORE TRUNCATE ON schedules FOR EACH ST
 
 ALTER TABLE schedules ENABLE ALWAYS TRIGGER guard_schedules_truncate
 
-CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.priority <> NEW.priority OR OLD.shape <> NEW.shape OR OLD.cpus_milli <> NEW.cpus_milli OR OLD.memory_mib <> NEW.memory_mib OR OLD.gpus <> NEW.gpus OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded')) EXECUTE FUNCTION animus_refuse()
+CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs FOR EACH ROW WHEN (OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.priority <> NEW.priority OR OLD.shape <> NEW.shape OR OLD.cpus_milli <> NEW.cpus_milli OR OLD.memory_mib <> NEW.memory_mib OR OLD.gpus <> NEW.gpus OR OLD.retries <> NEW.retries OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded')) EXECUTE FUNCTION animus_refuse()
 
 ALTER TABLE runs ENABLE ALWAYS TRIGGER guard_runs_update
 

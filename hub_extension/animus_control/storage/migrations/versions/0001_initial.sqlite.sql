@@ -670,7 +670,7 @@ CREATE TRIGGER guard_preflights_update BEFORE UPDATE ON preflights WHEN OLD.proj
 
 CREATE TRIGGER guard_preflights_delete BEFORE DELETE ON preflights BEGIN SELECT RAISE(ABORT, 'DELETE on preflights is refused: what it would change is final'); END
 
-CREATE TRIGGER guard_firings_update BEFORE UPDATE ON firings WHEN OLD.project_id <> NEW.project_id OR OLD.firing_id <> NEW.firing_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.due_at <> NEW.due_at OR OLD.document <> NEW.document OR OLD.state IN ('fired', 'missed', 'refused', 'skipped') BEGIN SELECT RAISE(ABORT, 'UPDATE on firings is refused: what it would change is final'); END
+CREATE TRIGGER guard_firings_update BEFORE UPDATE ON firings WHEN OLD.project_id <> NEW.project_id OR OLD.firing_id <> NEW.firing_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.due_at <> NEW.due_at OR OLD.created_at <> NEW.created_at OR OLD.document <> NEW.document OR OLD.state IN ('fired', 'missed', 'refused', 'skipped') BEGIN SELECT RAISE(ABORT, 'UPDATE on firings is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_firings_delete BEFORE DELETE ON firings BEGIN SELECT RAISE(ABORT, 'DELETE on firings is refused: what it would change is final'); END
 
@@ -686,11 +686,11 @@ CREATE TRIGGER guard_projects_update BEFORE UPDATE ON projects WHEN OLD.project_
 
 CREATE TRIGGER guard_projects_delete BEFORE DELETE ON projects BEGIN SELECT RAISE(ABORT, 'DELETE on projects is refused: what it would change is final'); END
 
-CREATE TRIGGER guard_schedules_update BEFORE UPDATE ON schedules WHEN OLD.project_id <> NEW.project_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.name <> NEW.name OR OLD.document <> NEW.document OR OLD.state IN ('retired') BEGIN SELECT RAISE(ABORT, 'UPDATE on schedules is refused: what it would change is final'); END
+CREATE TRIGGER guard_schedules_update BEFORE UPDATE ON schedules WHEN OLD.project_id <> NEW.project_id OR OLD.schedule_id <> NEW.schedule_id OR OLD.name <> NEW.name OR OLD.created_by <> NEW.created_by OR OLD.document <> NEW.document OR OLD.state IN ('retired') BEGIN SELECT RAISE(ABORT, 'UPDATE on schedules is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_schedules_delete BEFORE DELETE ON schedules BEGIN SELECT RAISE(ABORT, 'DELETE on schedules is refused: what it would change is final'); END
 
-CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs WHEN OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.priority <> NEW.priority OR OLD.shape <> NEW.shape OR OLD.cpus_milli <> NEW.cpus_milli OR OLD.memory_mib <> NEW.memory_mib OR OLD.gpus <> NEW.gpus OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded') BEGIN SELECT RAISE(ABORT, 'UPDATE on runs is refused: what it would change is final'); END
+CREATE TRIGGER guard_runs_update BEFORE UPDATE ON runs WHEN OLD.project_id <> NEW.project_id OR OLD.run_id <> NEW.run_id OR OLD.created_by <> NEW.created_by OR OLD.run_class <> NEW.run_class OR OLD.platform <> NEW.platform OR OLD.environment_lock_id <> NEW.environment_lock_id OR OLD.policy_decision_id <> NEW.policy_decision_id OR OLD.priority <> NEW.priority OR OLD.shape <> NEW.shape OR OLD.cpus_milli <> NEW.cpus_milli OR OLD.memory_mib <> NEW.memory_mib OR OLD.gpus <> NEW.gpus OR OLD.retries <> NEW.retries OR OLD.document <> NEW.document OR OLD.state IN ('canceled', 'failed', 'succeeded') BEGIN SELECT RAISE(ABORT, 'UPDATE on runs is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_runs_delete BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'DELETE on runs is refused: what it would change is final'); END
 
