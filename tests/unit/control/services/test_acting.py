@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,7 @@ from animus_contracts.inspections import NotebookFindings
 from animus_contracts.pages import ListQuery
 from animus_contracts.policies import PutPolicy
 from animus_contracts.projects import PutRoleBinding, Role, SubjectType
-from animus_contracts.schedules import CreateSchedule, Firing, FiringState, Overlap, Schedule
+from animus_contracts.schedules import CreateSchedule, FiringState, Overlap, Schedule
 from animus_contracts.tasks import EndTask, LeaseTask
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import EVERY_PROJECT, SYSTEM, Principal, PrincipalKind
@@ -23,18 +23,15 @@ from animus_control.domain.permissions import RANK
 from animus_control.domain.user_groups import KnownGroups, counts
 from animus_control.services.firings import fire_due, resume_firings
 from animus_control.services.user_groups import note_groups, users_to_ask
-from tests.unit.control.services.desk import ADA, ED, LOCAL, VIC, Desk
+from tests.unit.control.services.desk import ADA, ED, LOCAL, Desk
+from tests.unit.control.services.timetable import NOON, firings
+
+pytestmark = pytest.mark.usefixtures("at_noon")
 
 MIA = Principal(name="mia", kind=PrincipalKind.USER, groups=frozenset({"lab"}), ceiling={EVERY_PROJECT: Role.ADMIN})
 COMMIT = "0b" * 20
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 WAITS = "the Hub has not said lately to which groups user:mia belongs"
 NOT_FOR_GUESTS = '@id("guests") forbid (principal, action, resource) when { context.actor.groups.contains("guests") };'
-
-
-@pytest.fixture(autouse=True)
-def at_noon(desk: Desk) -> None:
-    desk.now = NOON
 
 
 def bind(desk: Desk, kind: SubjectType, subject: str, role: Role | None) -> None:
@@ -61,12 +58,6 @@ def tick(desk: Desk, minutes: float = 0) -> None:
     desk.later(minutes * 60)
     call = desk.call(SYSTEM)
     desk.write(lambda uow: (fire_due(uow, call), resume_firings(uow, call)))
-
-
-def firings(desk: Desk) -> list[Firing]:
-    page = desk.do(VIC, "firings.list", ListQuery(), project="demo", schedule="nightly")
-    items: list[Firing] = page.items
-    return items
 
 
 def audited(desk: Desk) -> list[tuple[str, str]]:
