@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import tempfile
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from animus.demo import scenes
 from animus.demo.hub import LocalHub
 from animus.demo.people import log_in
 from animus.session import Session
+from tests.patience import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -42,10 +42,7 @@ def test_a_killed_hub_leaves_nothing_running_and_starts_again_as_it_was() -> Non
             project = client.projects.create(scenes.PROJECT)
 
             os.kill(hub.pid or 0, signal.SIGKILL)
-            deadline = time.monotonic() + QUIET_SECONDS
-            while listens(address) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            assert not listens(address)
+            until(lambda: not listens(address), seconds=QUIET_SECONDS, pause=0.1)
 
             hub.start()
             assert hub.address == address

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from animus_contracts.digests import digest_bytes
 from tests.e2e.bad_input import NOTEBOOK, Works, one_line, refused, the_works
 from tests.faults.disks import a_small_disk, fill
 from tests.faults.plant import CONTROL, a_plant
+from tests.patience import until
 from tests.postgres_server import find_binaries, running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -45,14 +46,6 @@ def create(works: Works, name: str, *, key: str = "") -> httpx.Response:
     return works.call("datasets.create", CreateDataset(name=name), key=key)
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.1)
-
-
 def test_a_full_disk_is_told_and_when_there_is_room_again_everything_acknowledged_is_there(tmp_path: Path) -> None:
     with (
         a_small_disk(tmp_path / "stores", mebibytes=DISK_MIB) as disk,
@@ -75,7 +68,7 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_everything_acknowledge
         one_line(works.animus("dataset", "add", "more", NOTEBOOK), 4, "storage_full", "no room", "administrator")
         assert time.monotonic() - began < 30, "a command must not keep its user waiting for a disk"
         (disk / "ballast").unlink()
-        eventually(lambda: readiness(works) == (200, []))
+        until(lambda: readiness(works) == (200, []), seconds=20, pause=0.1)
         assert create(works, f"d{len(kept)}", key=f"{key}-{len(kept)}").status_code == httpx.codes.CREATED
         assert works.call("objects.put", content, digest=digest_bytes(content)).status_code == httpx.codes.CREATED
         works.submit(works.submission())
@@ -93,7 +86,7 @@ def test_a_database_that_somebody_else_holds_is_unavailable_and_then_works_again
     other.execute("ROLLBACK")
     other.close()
     assert create(works, "held", key=key).status_code == httpx.codes.CREATED
-    eventually(lambda: readiness(works) == (200, []))
+    until(lambda: readiness(works) == (200, []), seconds=20, pause=0.1)
     works.check_nothing_is_lost()
 
 
@@ -115,7 +108,7 @@ def test_a_database_that_is_stopped_is_unavailable_and_then_works_again(tmp_path
         assert httpx.get(f"{works.plant.url}/healthz").status_code == httpx.codes.OK
         one_line(works.animus("runs"), 4, "service_unavailable", "database", "repeat")
         server.start()
-        eventually(lambda: readiness(works) == (200, []))
+        until(lambda: readiness(works) == (200, []), seconds=20, pause=0.1)
         assert create(works, "later", key=key).status_code == httpx.codes.CREATED
         works.submit(works.submission())
         works.check_nothing_is_lost()

@@ -18,6 +18,7 @@ from animus_contracts.identifiers import RunId
 from animus_contracts.runs import TERMINAL_STATES, CodeRef, Run, RunState, SubmitRun
 from tests.fakes.git_repository import GitRepository
 from tests.faults.plant import EXECUTOR, Plant, a_plant
+from tests.patience import until
 
 LOCK_FILE = Path(__file__).parent / "kernel-lock.txt"
 LEASE_SECONDS = 3
@@ -77,11 +78,7 @@ def reached(client: Client, run_ids: list[RunId], *states: RunState, patience: f
 def live(client: Client, run_ids: list[RunId]) -> None:
     """Wait until every run executes user code."""
     reached(client, run_ids, RunState.RUNNING)
-    for run_id in run_ids:
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while not list(client.metrics.list(run_id)):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+    until(lambda: all(list(client.metrics.list(run_id)) for run_id in run_ids), seconds=SETTLE_SECONDS, pause=0.2)
 
 
 def check_whole(client: Client, runs: list[Run], seconds: int) -> None:

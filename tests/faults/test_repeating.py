@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from animus_contracts.preflights import CheckName, CheckState
 from animus_contracts.runs import CodeRef, FailureReason, Run, RunClass, RunState, SubmitRun
 from tests.fakes.git_repository import GitRepository
 from tests.faults.plant import EXECUTOR, Plant, a_plant
+from tests.patience import until
 
 LOCK_FILE = Path(__file__).parent / "kernel-lock.txt"
 ENDED = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED}
@@ -152,10 +152,7 @@ def test_a_branch_and_a_tag_are_resolved_to_the_commit_they_mean(place: Place, r
 def test_a_run_whose_executor_was_stopped_is_retried_and_succeeds(place: Place) -> None:
     plant = place.plant
     run = place.client.runs.submit(place.submission("import time\ntime.sleep(6)\nprint('done')", retries=1))
-    deadline = time.monotonic() + 60
-    while place.client.runs.read(run.run_id).progress.current_cell is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: place.client.runs.read(run.run_id).progress.current_cell, pause=0.1)
     plant.processes[EXECUTOR].terminate()
     plant.processes[EXECUTOR].wait(30)
     plant.start(EXECUTOR)

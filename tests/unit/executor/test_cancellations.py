@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 
 import pytest
 
@@ -16,6 +15,7 @@ from animus_executor import cancellations
 from animus_executor.cancellations import CancellationWatch
 from animus_executor.control_plane import ProtocolError, StaleError, UnreachableError
 from animus_executor.handles import Handle
+from tests.patience import until
 
 ONE, OTHER = ExecutionId("one"), ExecutionId("other")
 
@@ -36,13 +36,6 @@ class Tells:
         if isinstance(answer, ProtocolError):
             raise answer
         return Cancellations(cancel=answer)
-
-
-def until(fact: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5.0
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_only_the_named_attempt_is_stopped_and_it_is_known_from_then_on() -> None:

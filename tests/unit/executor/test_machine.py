@@ -17,6 +17,7 @@ from animus_executor.backends import BackendError
 from animus_executor.control_plane import UnreachableError
 from animus_executor.machine import Occupancy
 from tests.fakes.plans import a_lease, a_plan
+from tests.patience import until
 
 MACHINE = Capacity(cpus=4.0, memory_mib=8192, gpus=1)
 SMALL = Resources(cpus=1.0, memory_mib=2048)
@@ -162,10 +163,7 @@ def test_an_adopted_attempt_that_breaks_does_not_take_the_slot_away() -> None:
 
     agent = Agent(queue, lambda *_: None, describe=LeaseRequest, occupancy=occupancy, slots=1, adopted=[breaks])
     agent.start()
-    deadline = time.monotonic() + 5.0
-    while not queue.requests:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: queue.requests)
     agent.stop()
     agent.join(5.0)
 
@@ -182,10 +180,7 @@ def test_a_backend_that_cannot_say_what_it_lacks_is_asked_again() -> None:
     occupancy = Occupancy(Capacity(cpus=0.5, memory_mib=8192))
     agent = Agent(queue, lambda *_: None, describe=describe, occupancy=occupancy, slots=1)
     agent.start()
-    deadline = time.monotonic() + 5.0
-    while not queue.requests:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: queue.requests)
     agent.stop()
     agent.join(5.0)
     assert queue.requests[0].labels == {"try": "second"}

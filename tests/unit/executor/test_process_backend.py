@@ -9,8 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from animus_runner.spool import EVENTS_FILE
 from tests.fakes.control_plane import Attempt, ControlPlaneSimulator
 from tests.fakes.git_repository import GitRepository
 from tests.fakes.plans import a_lease, a_plan
+from tests.patience import until
 
 TOKEN = "ar_run-token-of-these-tests-0123456789"
 ENVIRONMENT = Path(sys.prefix)
@@ -100,13 +100,6 @@ def world(machine: tuple[ProcessBackend, KernelParents, Path]) -> Iterator[World
     backend, kernels, support = machine
     with ControlPlaneSimulator() as simulator, short_folder() as folder:
         yield World(simulator, backend, kernels, support, folder, GitRepository(folder / "source"))
-
-
-def until(fact: Callable[[], object], patience: float = 60.0) -> None:
-    deadline = time.monotonic() + patience
-    while not fact():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from animus_executor.control_plane import RefusedError, StaleError, UnreachableE
 from animus_executor.settings import Settings
 from animus_executor.tasks import FETCHED_BYTES, TaskWorker
 from tests.fakes.git_repository import GitRepository
+from tests.patience import until
 from tests.ports.records_of_a_project import a_run
 
 TASK = TaskId("0198f000-0000-7000-8000-00000000000a")
@@ -233,7 +233,7 @@ def test_tasks_are_done_one_after_another_until_the_worker_is_stopped(
     lease = inspection(settings)
     given.leases.extend([lease, lease])
     worker.start()
-    wait_for(lambda: len(given.ended) == 2)
+    until(lambda: len(given.ended) == 2)
     worker.stop()
     given.leases.append(lease)
     time.sleep(0.2)
@@ -246,10 +246,3 @@ def test_what_a_killed_predecessor_left_is_removed(given: GivenTasks, settings: 
     left.write_text("x")
     TaskWorker(given, settings, cache=settings.data / "cache", folder=settings.data / "tasks")
     assert not left.exists()
-
-
-def wait_for(fact: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = datetime.now(UTC).timestamp() + seconds
-    while not fact():
-        assert datetime.now(UTC).timestamp() < deadline
-        time.sleep(0.05)

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from animus_hub import tether
+from tests.patience import until
 
 STARTER = """
 import subprocess, sys
@@ -33,21 +32,14 @@ def has_become(pid: int, module: str) -> bool:
     return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:3]
 
 
-def wait_until(condition: Callable[[], bool], limit: float = 20.0) -> None:
-    deadline = time.monotonic() + limit
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
 def test_a_tethered_process_ends_when_its_parent_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", STARTER], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        wait_until(lambda: has_become(child, "http.server"))
+        until(lambda: has_become(child, "http.server"))
         assert is_alive(child)
         parent.send_signal(signal.SIGKILL)
-    wait_until(lambda: not is_alive(child))
-    assert not is_alive(child)
+    until(lambda: not is_alive(child))
 
 
 def test_a_process_whose_parent_is_gone_already_does_not_start() -> None:

@@ -9,8 +9,7 @@ import json
 import os
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from animus_contracts.executions import Verdict
 from animus_contracts.runs import FailureReason
 from animus_runner import sandbox
 from animus_runner.kernels import Kernel, available, own_parent
+from tests.patience import until
 from tests.unit.runner.trials import Trial, assignment_for, notebook_of, run_assignment, try_cells
 
 pytestmark = pytest.mark.skipif(bool(sandbox.missing()), reason="this machine allows no sandbox")
@@ -201,7 +201,7 @@ def test_a_fork_bomb_stays_within_its_limit_and_nothing_of_it_is_left(tmp_path: 
     trial = try_cells(tmp_path, parent, [bomb], resources=Resources(wall_seconds=3, processes=40))
     assert trial.outcome.verdict is Verdict.FAILED
     assert trial.seconds < 20
-    assert eventually(lambda: len(processes_of(parent)) == 1)
+    until(lambda: len(processes_of(parent)) == 1)
     count = (
         "import os, time\nn = 0\ntry:\n    while True:\n        if os.fork() == 0: time.sleep(30); os._exit(0)\n"
         "        n += 1\nexcept BlockingIOError: print(n)"
@@ -220,13 +220,6 @@ def _mentions(process: Path, parent: str) -> bool:
     with contextlib.suppress(OSError):
         return parent.encode() in (process / "cmdline").read_bytes()
     return False
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.mark.parametrize(
@@ -278,7 +271,7 @@ def test_a_supervisor_that_goes_away_takes_its_run_with_it(tmp_path: Path, paren
     kernel.wait_until_bound()
     assert len(processes_of(parent)) == 4
     kernel.close()
-    assert eventually(lambda: len(processes_of(parent)) == 1)
+    until(lambda: len(processes_of(parent)) == 1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -310,7 +303,7 @@ def test_without_a_sandbox_the_run_works_and_its_processes_end_with_it(tmp_path:
     )
     trial = _unconfined(assignment, tmp_path)
     left = int(trial.text())
-    assert eventually(lambda: not Path(f"/proc/{left}").exists())
+    until(lambda: not Path(f"/proc/{left}").exists())
 
 
 def _unconfined(assignment: Any, folder: Path) -> Trial:
