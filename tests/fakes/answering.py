@@ -9,6 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import msgspec
+
+from animus_contracts.problems import Problem
+
+PAGE = b"<html><h1>404 : Not Found</h1></html>"
+
+
+def a_problem(status: int) -> bytes:
+    """Return a problem as only the control plane tells it."""
+    return msgspec.json.encode(Problem(type="about:blank", title="No", status=status, code="no", detail="no"))
+
 
 @contextmanager
 def answering(status: int, body: bytes) -> Iterator[str]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from animus_control.services import (
+from animus_control.services import (  # noqa: F401 - they register their operations when they are imported
     approvals,
     artifacts,
     audit,
@@ -37,36 +37,4 @@ from animus_control.services import (
 )
 from animus_control.services.operations import OPERATIONS
 
-__all__ = ["AGGREGATES", "OPERATIONS"]
-
-AGGREGATES = (
-    approvals,
-    artifacts,
-    audit,
-    comparisons,
-    datasets,
-    dispatch,
-    endings,
-    environments,
-    executions,
-    executors,
-    firings,
-    identity,
-    inspections,
-    lineage,
-    metrics,
-    pipelines,
-    policies,
-    preflights,
-    projects,
-    quotas,
-    repeats,
-    reports,
-    role_bindings,
-    runs,
-    schedules,
-    simulations,
-    submission,
-    tasks,
-    waiting,
-)
+__all__ = ["OPERATIONS"]

@@ -6,19 +6,11 @@ from __future__ import annotations
 
 from contextlib import closing
 
-import msgspec
 import pytest
 
 from animus_contracts.executions import Heartbeat
-from animus_contracts.problems import Problem
 from animus_executor.control_plane import ControlPlane, ProtocolError, RefusedError, StaleError, UnreachableError
-from tests.fakes.answering import answering
-
-PAGE = b"<html><h1>404 : Not Found</h1></html>"
-
-
-def a_problem(status: int) -> bytes:
-    return msgspec.json.encode(Problem(type="about:blank", title="No", status=status, code="no", detail="no"))
+from tests.fakes.answering import PAGE, a_problem, answering
 
 
 @pytest.mark.parametrize(

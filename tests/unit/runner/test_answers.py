@@ -7,23 +7,16 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from animus_contracts.digests import digest_bytes
-from animus_contracts.problems import Problem
 from animus_contracts.run_events import ReportEvents
 from animus_runner.control_plane import ControlPlane
 from animus_runner.exits import AttemptError, FailedError, LostError, UnreachableError
 from animus_runner.objects import WrongBytesError
-from tests.fakes.answering import answering
+from tests.fakes.answering import PAGE, a_problem, answering
 
-PAGE = b"<html><h1>404 : Not Found</h1></html>"
 DIGEST = digest_bytes(b"x")
-
-
-def a_problem(status: int) -> bytes:
-    return msgspec.json.encode(Problem(type="about:blank", title="No", status=status, code="no", detail="no"))
 
 
 @pytest.mark.parametrize(
