@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``animus-executor``: leases runs and executes them until it is told to stop.
 
-Told to stop (SIGTERM, SIGINT), it ends its attempts as failed by infrastructure, so that nobody waits for them. Killed,
-it leaves them running, and the next one that is started with the same data folder goes on with them.
+Told to stop (SIGTERM, SIGINT), it ends its attempts as failed by infrastructure, so that nobody waits for them, unless
+it is to leave them. Killed, it leaves them in any case; the next one that is started with the same data folder goes on
+with what was left.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         caches.trim(folders.cache / "objects", settings.cache_mib << 20)
     for each in threads:
         each.stop()
-    stop_attempts(attempts)
+    if not settings.leaves_runs:
+        stop_attempts(attempts)
     backend.close()
     kernel_parents.close()
 

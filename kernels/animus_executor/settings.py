@@ -41,6 +41,8 @@ class Settings:
         fetch_mib: ``ANIMUS_EXECUTOR_FETCH_MIB``: the largest pack that may be fetched, in MiB.
         offline_seconds: ``ANIMUS_EXECUTOR_OFFLINE_SECONDS``: how long a started run goes on while the control plane
             does not answer, and while no executor is there.
+        leaves_runs: ``ANIMUS_EXECUTOR_LEAVES_RUNS``: 1 to leave started runs to the next executor with the same data
+            folder when this one is told to stop; 0 to end them.
         labels: ``ANIMUS_EXECUTOR_LABELS``: what runs may ask of an executor, such as ``zone=eu,gpu=a100``.
         cpus: ``ANIMUS_EXECUTOR_CPUS``: how many processor cores runs may take together; what the machine has.
         memory_mib: ``ANIMUS_EXECUTOR_MEMORY_MIB``: how much memory, in MiB; what the machine has.
@@ -60,6 +62,7 @@ class Settings:
     fetch_seconds: float = 120.0
     fetch_mib: int = 2048
     offline_seconds: float = 7200.0
+    leaves_runs: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     cpus: float = field(default_factory=machine.cpus)
     memory_mib: int = field(default_factory=machine.memory_mib)
@@ -76,7 +79,7 @@ TEXTS = {"CONTROL_PLANE", "NAME", "TOKEN_FILE", "DATA"}
 NUMBERS = {
     "SLOTS", "ENVIRONMENTS", "CACHE_MIB", "FETCH_SECONDS", "FETCH_MIB", "OFFLINE_SECONDS", "CPUS", "MEMORY_MIB", "GPUS",
 }  # fmt: skip
-OTHERS = {"REPOSITORIES", "LABELS", "FAILPOINTS", "ALLOW_FAILPOINTS"}
+OTHERS = {"REPOSITORIES", "LABELS", "LEAVES_RUNS", "FAILPOINTS", "ALLOW_FAILPOINTS"}
 LABEL = re.compile(
     r"(?P<key>[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?)=(?P<value>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)"
 )
@@ -104,6 +107,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         token=_read_token(Path(given["TOKEN_FILE"])),
         data=Path(given["DATA"]).resolve(),
         repositories=tuple(given.get("REPOSITORIES", "").split()),
+        leaves_runs=_is_on("LEAVES_RUNS", given.get("LEAVES_RUNS", "0")),
         labels=_labels(given.get("LABELS", "")),
         failpoints=_failpoints(given),
         **{name.lower(): _number(name, given[name]) for name in NUMBERS & set(given)},
@@ -125,6 +129,12 @@ def _number(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise SettingsError(f"{PREFIX}{name} must be a whole number from {least}, not {text[:80]!r}")
     return int(text)
+
+
+def _is_on(name: str, text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise SettingsError(f"{PREFIX}{name} must be 0 or 1, not {text[:80]!r}")
+    return text == "1"
 
 
 def _labels(text: str) -> dict[str, str]:

@@ -1,12 +1,14 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Plans and leases for tests: valid ones, of which a test changes what it is about."""
+"""Plans, leases and assignments for tests: valid ones, of which a test changes what it is about."""
 
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Any
 
+from animus_contracts.assignments import Assignment
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Resources, env_hash
 from animus_contracts.executions import Lease
@@ -65,3 +67,24 @@ def a_lease(plan: Plan | None = None, **changes: Any) -> Lease:
         "plan": plan,
     }
     return Lease(**(fields | changes))
+
+
+def an_assignment(lease: Lease, run_folder: Path, **changes: Any) -> Assignment:
+    """Build what the supervisor of an attempt is told."""
+    values: dict[str, Any] = {
+        "execution_id": lease.execution_id,
+        "epoch": lease.epoch,
+        "plan_digest": lease.plan_digest,
+        "plan": lease.plan,
+        "control_plane": "http://127.0.0.1:1",
+        "run_token": "ar_canary-of-an-assignment",
+        "secret_digests": [],
+        "repositories": [],
+        "python": "/nowhere",
+        "kernel_parent": "/nowhere",
+        "environment_folder": "/nowhere/environment",
+        "support_folder": "/nowhere",
+        "run_folder": str(run_folder),
+        "cache_folder": "/nowhere",
+    }
+    return Assignment(**values | changes)

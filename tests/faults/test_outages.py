@@ -105,6 +105,23 @@ def test_an_executor_that_is_killed_and_started_again_goes_on_with_what_runs(tmp
 
 @pytest.mark.faults
 @pytest.mark.timeout(400)
+def test_an_executor_that_is_to_leave_its_runs_is_stopped_and_started_again_at_their_cost_of_nothing(
+    tmp_path: Path,
+) -> None:
+    with project(tmp_path, lease_seconds=PATIENT_LEASE_SECONDS) as (plant, client):
+        plant.kill(EXECUTOR)
+        plant.start(EXECUTOR, **MACHINE, ANIMUS_EXECUTOR_LEAVES_RUNS="1")
+        run_ids = submit(plant, client, COUNTING.format(seconds=10), LEAVING)
+        live(client, run_ids)
+        plant.processes[EXECUTOR].terminate()
+        assert plant.processes[EXECUTOR].wait(timeout=20) == 0
+        plant.start(EXECUTOR, **MACHINE)
+        check_whole(client, reached(client, run_ids, *TERMINAL_STATES), 10)
+    assert not plant.run_processes()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
 def test_what_was_killed_with_its_executor_is_reported_at_once_by_the_next_one(tmp_path: Path) -> None:
     with project(tmp_path, lease_seconds=PATIENT_LEASE_SECONDS) as (plant, client):
         run_ids = submit(plant, client, COUNTING.format(seconds=60), count=1)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ from animus_executor.settings import Settings
 from animus_executor.verdicts import end_patiently
 from tests.fakes.backend import KILLED, FakeBackend
 from tests.fakes.control_plane import EXECUTOR_TOKEN, Attempt, ControlPlaneSimulator
-from tests.fakes.plans import a_lease, a_plan
+from tests.fakes.plans import a_lease, a_plan, an_assignment
+from tests.patience import until
 
 OFFLINE_SECONDS = 2.5
 CANARY = "ar_canary-of-these-tests"
@@ -86,13 +87,6 @@ class World:
         self.simulator.submit(plan)
         return self.simulator.ended(plan.run_id, 10.0)
 
-    def until(self, fact: Callable[[], bool]) -> None:
-        """Wait for what follows the verdict."""
-        deadline = time.monotonic() + 5.0
-        while not fact():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -141,7 +135,7 @@ def test_the_supervisors_result_becomes_the_verdict(world: World) -> None:
     assert ended(attempt) == EndExecution(
         event_id=f"{execution}.1.end", epoch=1, verdict=Verdict.FAILED, failure=BROKEN
     )
-    world.until(lambda: world.attempts.active == {})
+    until(lambda: world.attempts.active == {})
 
 
 def test_an_attempt_gets_its_plan_and_run_token_and_never_the_executors_token(world: World) -> None:
@@ -220,7 +214,7 @@ def test_an_attempt_that_is_not_ours_any_more_is_not_salvaged(world: World) -> N
     attempt = world.simulator.leased(plan.run_id)
     attempt.stale = True
     killed.end(KILLED)
-    world.until(lambda: not world.attempts.active)
+    until(lambda: not world.attempts.active)
     assert (attempt.ended, len(world.backend.attempts)) == (None, 1)
 
 
@@ -334,7 +328,7 @@ def test_an_attempt_that_cannot_start_is_dropped_when_its_lease_ends(world: Worl
     world.simulator.submit(plan)
     attempt = world.simulator.leased(plan.run_id)
     world.simulator.away.set()
-    world.until(lambda: world.attempts.active == {})
+    until(lambda: world.attempts.active == {})
     assert (attempt.started, attempt.ended) == (None, None)
 
 
@@ -393,28 +387,15 @@ def test_a_control_plane_that_is_away_is_asked_again(world: World) -> None:
 
 def test_an_attempts_folder_is_removed_with_the_attempt(world: World) -> None:
     world.run()
-    world.until(lambda: list((world.prepared.folder / "data" / "runs").iterdir()) == [])
+    until(lambda: list((world.prepared.folder / "data" / "runs").iterdir()) == [])
 
 
-def an_assignment(world: World, attempt: Attempt) -> Assignment:
+def told_of(world: World, attempt: Attempt) -> Assignment:
     """What the supervisor of an attempt was told."""
     lease = attempt.lease
-    return Assignment(
-        execution_id=lease.execution_id,
-        epoch=lease.epoch,
-        plan_digest=lease.plan_digest,
-        plan=lease.plan,
-        control_plane=world.simulator.url,
-        run_token=CANARY,
-        secret_digests=[],
-        repositories=[],
-        python="/nowhere",
-        kernel_parent="/nowhere",
-        environment_folder=str(world.prepared.folder / "environment"),
-        support_folder="/nowhere",
-        run_folder=str(world.attempts.folders.path(lease.execution_id)),
-        cache_folder="/nowhere",
-    )
+    environment = str(world.prepared.folder / "environment")
+    folder = world.attempts.folders.path(lease.execution_id)
+    return an_assignment(lease, folder, run_token=CANARY, environment_folder=environment)
 
 
 def left_behind(world: World) -> tuple[Attempt, Record]:
@@ -423,7 +404,7 @@ def left_behind(world: World) -> tuple[Attempt, Record]:
     attempt.started = StartExecution(epoch=1, dispatch_token=attempt.lease.dispatch_token)
     folders = world.attempts.folders
     (folders.make(attempt.lease.execution_id) / "outputs").mkdir(mode=0o500)
-    folders.record(attempt.lease, an_assignment(world, attempt))
+    folders.record(attempt.lease, told_of(world, attempt))
     [record] = folders.left()
     return attempt, record
 
@@ -445,7 +426,7 @@ def test_a_record_holds_what_a_successor_needs_and_no_credential(world: World) -
         heartbeat_seconds=lease.heartbeat_seconds,
         environment=str(world.prepared.folder / "environment"),
         resources=lease.plan.resources,
-        assignment=msgspec.structs.replace(an_assignment(world, attempt), run_token=""),
+        assignment=msgspec.structs.replace(told_of(world, attempt), run_token=""),
     )
     assert CANARY not in (world.attempts.folders.path(lease.execution_id) / "attempt.json").read_text()
 
@@ -465,7 +446,7 @@ def test_an_adopted_attempt_is_kept_alive_and_its_end_counts(world: World) -> No
     attempt, record = left_behind(world)
     thread = adopt(world, record)
     adopted = world.backend.launched()
-    world.until(lambda: attempt.heartbeats > 3)
+    until(lambda: attempt.heartbeats > 3)
     adopted.end(AttemptResult(verdict=Verdict.SUCCEEDED))
     thread.join()
     assert ended(attempt).verdict is Verdict.SUCCEEDED

@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from animus_contracts.executions import Verdict
+from animus_contracts.executions import StartExecution, Verdict
 from animus_contracts.runs import FailureReason
 from animus_executor.owner import FolderTakenError, owned
 from animus_executor.runs import RunFolders
 from tests.fakes.control_plane import EXECUTOR_TOKEN, ControlPlaneSimulator
-from tests.fakes.plans import a_plan, a_planned_environment
+from tests.fakes.plans import a_plan, a_planned_environment, an_assignment
 
 HOLDS = """
 import pathlib, sys
@@ -75,7 +75,8 @@ def test_it_reports_what_a_killed_predecessor_left_takes_runs_and_stops_with_eve
         abandoned = simulator.grant(a_plan())
         folders = RunFolders(tmp_path / "data")
         left = folders.make(abandoned.lease.execution_id)
-        folders.record(abandoned.lease, tmp_path / "environment")
+        abandoned.started = StartExecution(epoch=1, dispatch_token=abandoned.lease.dispatch_token)
+        folders.record(abandoned.lease, an_assignment(abandoned.lease, left, control_plane=simulator.url))
         variables["ANIMUS_EXECUTOR_CONTROL_PLANE"] = simulator.url
         with subprocess.Popen(COMMAND, env=variables, stderr=subprocess.PIPE) as executor:
             end = simulator.ended(abandoned.lease.run_id).ended

@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -373,3 +374,36 @@ def test_a_parent_that_cannot_start_is_a_backend_error(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="did not start"):
         _ = backend.limitations
     backend.close()
+
+
+def test_more_launches_at_once_than_may_wait_for_the_parent_are_all_answered() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        backend = ProcessBackend(folder)
+        (folder / "run").mkdir()
+        said: list[object] = []
+
+        def launch(number: int) -> None:
+            run_folder = folder / str(number)
+            run_folder.mkdir()
+            assignment = msgspec.structs.replace(impossible, run_folder=str(run_folder))
+            try:
+                said.append(backend.launch(assignment).wait())
+            except BackendError as error:
+                said.append(error)
+
+        try:
+            assert backend.limitations is not None
+            impossible = an_impossible_assignment(folder / "run")
+            [parent] = [child for child in psutil.Process().children() if name in " ".join(child.cmdline())]
+            parent.suspend()
+            launches = [threading.Thread(target=launch, args=(number,)) for number in range(120)]
+            for each in launches:
+                each.start()
+            time.sleep(1.0)
+            parent.resume()
+            for each in launches:
+                each.join()
+        finally:
+            backend.close()
+    assert [type(each) for each in said] == [AttemptResult] * 120

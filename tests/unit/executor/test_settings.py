@@ -43,9 +43,11 @@ def test_what_an_executor_offers_is_the_machines_unless_it_is_given(given: dict[
     assert read_settings(given).capacity == Capacity(cpus=machine.cpus(), memory_mib=machine.memory_mib(), gpus=0)
     given |= {"ANIMUS_EXECUTOR_CPUS": "8", "ANIMUS_EXECUTOR_MEMORY_MIB": "512", "ANIMUS_EXECUTOR_GPUS": "2"}
     given |= {"ANIMUS_EXECUTOR_LABELS": "zone=eu, gpu=a100,", "ANIMUS_EXECUTOR_OFFLINE_SECONDS": "60"}
+    given |= {"ANIMUS_EXECUTOR_LEAVES_RUNS": "1"}
     settings = read_settings(given)
     assert settings.capacity == Capacity(cpus=8.0, memory_mib=512, gpus=2)
     assert (settings.labels, settings.offline_seconds) == ({"zone": "eu", "gpu": "a100"}, 60)
+    assert settings.leaves_runs
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,7 @@ WRONG = {
     "CPUS": "0",
     "GPUS": "-1",
     "OFFLINE_SECONDS": "0",
+    "LEAVES_RUNS": "yes",
     "NAME": "Not A Slug",
     "CONTROL_PLANE": "ftp://x",
     "TOKEN_FILE": "/nonexistent",

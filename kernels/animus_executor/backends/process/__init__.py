@@ -30,6 +30,10 @@ KEPT_VARIABLES = (
 )  # fmt: skip
 
 
+LAUNCHES = 32
+"""How many launches at once: fewer than connections may wait for the parent, because one more would be refused."""
+
+
 class ProcessBackend:
     """Forks supervisors on this machine.
 
@@ -40,6 +44,7 @@ class ProcessBackend:
     def __init__(self, folder: Path) -> None:
         self._address = folder / "runner.sock"
         self._lock = threading.Lock()
+        self._launching = threading.BoundedSemaphore(LAUNCHES)
         self._parent: subprocess.Popen[bytes] | None = None
         self._limitations: list[Limitation] = []
         # PR_SET_PDEATHSIG means the thread that started a process, not the process it belongs to: the parent is
@@ -60,7 +65,7 @@ class ProcessBackend:
         """
         self._running_parent()
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            with self._launching, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(ANSWER_SECONDS)
                 connection.connect(str(self._address))
                 connection.sendall(msgspec.json.encode(assignment) + b"\n")
