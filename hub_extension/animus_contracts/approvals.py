@@ -59,6 +59,13 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     final_decision_id: DecisionId | None = None
 
 
+class ProjectApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An approval among those of other projects, with the name of its own."""
+
+    project: str
+    approval: Approval
+
+
 class DecideApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Approve a run, or refuse it; a refusal says why."""
 

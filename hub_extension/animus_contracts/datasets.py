@@ -59,6 +59,20 @@ class DatasetVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     created_by: str
 
 
+class DatasetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A dataset version that was found by the digest of one of its files.
+
+    Attributes:
+        path: The file; the first of those with these bytes.
+    """
+
+    version_id: DatasetVersionId
+    dataset: str
+    ordinal: int
+    path: str
+    digest: Digest
+
+
 class CreateDatasetVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Make a version of files whose bytes were uploaded to the project before."""
 

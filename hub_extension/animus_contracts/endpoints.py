@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from animus_contracts.approvals import Approval, DecideApproval
+from animus_contracts.approvals import Approval, DecideApproval, ProjectApproval
 from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.audit import AuditEvent
 from animus_contracts.comparisons import Comparison, CreateComparison, ReplayRun
-from animus_contracts.datasets import CreateDataset, CreateDatasetVersion, Dataset, DatasetVersion, StoredObject
+from animus_contracts.datasets import (
+    CreateDataset,
+    CreateDatasetVersion,
+    Dataset,
+    DatasetFile,
+    DatasetVersion,
+    StoredObject,
+)
 from animus_contracts.endpoint import Body, Caller, Endpoint
 from animus_contracts.environments import DefineEnvironment, Environment, EnvironmentLock, LockEnvironment
 from animus_contracts.executions import (
@@ -36,10 +43,11 @@ from animus_contracts.inspections import CreateInspection, Inspection
 from animus_contracts.lineage import LineageGraph
 from animus_contracts.pages import (
     ApprovalListQuery,
-    ArtifactFindQuery,
     AuditListQuery,
     ComparisonListQuery,
+    DigestQuery,
     EventsQuery,
+    InboxQuery,
     LineageQuery,
     ListQuery,
     NamedListQuery,
@@ -137,6 +145,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             CreateDatasetVersion, DatasetVersion, permission=may.DATASET_WRITE),
     _read("dataset_versions.list", P + "/datasets/{dataset}/versions", "List a dataset's versions, newest first",
           Page[DatasetVersion], query=ListQuery, permission=may.DATASET_READ),
+    _read("dataset_versions.find", P + "/dataset-versions", "Find dataset versions by the digest of a file's bytes",
+          Page[DatasetFile], query=DigestQuery, permission=may.DATASET_READ),
     _read("dataset_versions.read", P + "/dataset-versions/{version}", "Read a dataset version", DatasetVersion,
           permission=may.DATASET_READ),
     _read("dataset_versions.download", P + "/dataset-versions/{version}/files/{digest}",
@@ -175,6 +185,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _create("policies.simulate", P + "/policies:simulate", "Judge past submissions by a policy that is not stored",
             SimulatePolicy, Simulation, status=200, permission=may.POLICY_WRITE, writes_archived=True),
     # approvals
+    _read("approvals.inbox", "/approvals", "List approvals in all projects in which the caller may decide them",
+          Page[ProjectApproval], query=InboxQuery),
     _read("approvals.list", P + "/approvals", "List approvals, newest first", Page[Approval],
           query=ApprovalListQuery, permission=may.RUN_READ),
     _read("approvals.read", P + "/approvals/{approval}", "Read an approval", Approval, permission=may.RUN_READ),
@@ -217,7 +229,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _read("artifacts.list", R + "/artifacts", "List a run's artifacts", Page[Artifact], query=ListQuery,
           permission=may.ARTIFACT_READ),
     _read("artifacts.find", P + "/artifacts", "Find artifacts by the digest of their bytes, with their runs",
-          Page[MadeArtifact], query=ArtifactFindQuery, permission=may.ARTIFACT_READ),
+          Page[MadeArtifact], query=DigestQuery, permission=may.ARTIFACT_READ),
     _read("artifacts.download", R + "/artifacts/{artifact}/content", "Download an artifact", None,
           produces=Body.BYTES, permission=may.ARTIFACT_READ),
     # checks and comparisons

@@ -52,8 +52,14 @@ class ApprovalListQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_o
     run_id: str | None = None
 
 
-class ArtifactFindQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """As :class:`ListQuery`, newest first: the artifacts with exactly these bytes."""
+class InboxQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As :class:`ListQuery`, newest first, only approvals in this state."""
+
+    state: ApprovalState | None = None
+
+
+class DigestQuery(ListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """As :class:`ListQuery`, newest first: what has exactly these bytes."""
 
     digest: Digest
 

@@ -21,12 +21,13 @@ from animus.pipeline_pictures import progress_of
 from animus.pipeline_tables import PipelineStory
 from animus.story import plain
 from animus.verbs import Done, Following, FollowingPipeline, Judged
+from animus.verbs.repeats import Whence
 from animus.verbs.runs import NotebookContext
 from animus.waiting import ListedRun, StoppedRun, in_one_line
 from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.comparisons import Comparison
-from animus_contracts.datasets import Dataset, DatasetVersion
+from animus_contracts.datasets import Dataset, DatasetFile, DatasetVersion
 from animus_contracts.environments import Environment, EnvironmentLock
 from animus_contracts.explanations import Explanation
 from animus_contracts.pipeline_runs import PipelineRun
@@ -138,6 +139,10 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
         "created": lambda it: it.artifact.created_at,
         "by": lambda it: it.run.created_by,
     },
+    DatasetFile: {
+        "dataset": lambda it: f"{it.dataset}@{it.ordinal}",
+        "file": lambda it: it.path,
+    },
     AuditEvent: {
         "event": lambda it: it.sequence,
         "when": lambda it: _record(it).occurred_at,
@@ -165,10 +170,16 @@ COLUMNS: Mapping[type, Mapping[str, Column]] = {
 }
 
 
+def _whence(found: Whence) -> Iterator[narrative.Section]:
+    yield "Made by", _text_table(found.artifacts).splitlines()
+    yield "Held by", _text_table(found.datasets).splitlines()
+
+
 TOLD: Mapping[type, Callable[[Any], Iterator[narrative.Section]]] = {
     **rule_tables.TOLD,
     Comparison: comparing.sections,
     Preflight: checking.sections,
+    Whence: _whence,
 }
 """What is told in sections rather than in a table."""
 

@@ -51,6 +51,7 @@ def _approvals(verbs: Any, verb: AddVerb) -> None:
     shown = verb(verbs, "approvals", approvals.show_all)
     shown.add_argument("--state", default=ApprovalState.PENDING, choices=[*map(str, ApprovalState)])
     shown.add_argument("--all", action="store_true", help="in whatever state")
+    shown.add_argument("--everywhere", action="store_true", help="in all projects where you may decide")
     shown.add_argument("--limit", type=int, default=20)
     approve, refuse = verb(verbs, "approve", approvals.approve), verb(verbs, "refuse", approvals.refuse)
     for parser in (approve, refuse):

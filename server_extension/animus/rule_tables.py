@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from animus.verbs.schedules import ScheduleStory
-from animus_contracts.approvals import Approval
+from animus_contracts.approvals import Approval, ProjectApproval
 from animus_contracts.policies import Policy
 from animus_contracts.schedules import Firing, Schedule
 from animus_contracts.simulations import SimulatedChange, Simulation
@@ -21,6 +21,20 @@ def _optional(value: Any) -> Any:
     return "" if value is None else value
 
 
+def _of_approval(column: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda it: column(it.approval)
+
+
+APPROVAL: dict[str, Callable[[Any], Any]] = {
+    "run": lambda it: it.run_id,
+    "state": lambda it: it.state,
+    "wanted for": lambda it: it.requested_by,
+    "why": lambda it: it.reason,
+    "asked": lambda it: it.requested_at,
+    "until": lambda it: it.expires_at,
+    "decided by": lambda it: _optional(it.decided_by),
+    "comment": lambda it: it.comment,
+}
 COLUMNS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     Policy: {
         "policy": lambda it: it.name,
@@ -30,15 +44,10 @@ COLUMNS: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
         "stored": lambda it: it.created_at,
         "by": lambda it: it.created_by,
     },
-    Approval: {
-        "run": lambda it: it.run_id,
-        "state": lambda it: it.state,
-        "wanted for": lambda it: it.requested_by,
-        "why": lambda it: it.reason,
-        "asked": lambda it: it.requested_at,
-        "until": lambda it: it.expires_at,
-        "decided by": lambda it: _optional(it.decided_by),
-        "comment": lambda it: it.comment,
+    Approval: APPROVAL,
+    ProjectApproval: {
+        "project": lambda it: it.project,
+        **{name: _of_approval(column) for name, column in APPROVAL.items()},
     },
     Schedule: {
         "schedule": lambda it: it.name,

@@ -278,6 +278,7 @@ def add_surroundings(uow: UnitOfWork) -> None:
     uow.projects.add(a_project())
     uow.datasets.add(a_dataset())
     uow.dataset_versions.add(a_version())
+    uow.dataset_files.add(a_version())
     uow.environments.add(an_environment())
     uow.environment_locks.add(a_lock())
     uow.policy_snapshots.add(a_snapshot())

@@ -45,7 +45,16 @@ from tests.ports.records_of_checks import add_checks
 from tests.ports.records_of_pipelines import add_pipelines
 from tests.ports.records_of_rules import add_rules
 
-UNGUARDED = {"executors", "idempotency_keys", "outbox", "project_usage", "role_bindings", "run_events", "tokens", "user_groups"}
+UNGUARDED = {
+    "executors",
+    "idempotency_keys",
+    "outbox",
+    "project_usage",
+    "role_bindings",
+    "run_events",
+    "tokens",
+    "user_groups",
+}
 
 
 def add_everything(uow: UnitOfWork) -> None:

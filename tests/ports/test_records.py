@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from animus_contracts.datasets import DatasetFile
+from animus_contracts.digests import Digest
 from animus_contracts.environments import EnvironmentState
 from animus_contracts.identifiers import DatasetVersionId, PolicyId, ProjectId
 from animus_contracts.pages import Page
@@ -179,3 +181,30 @@ def test_text_of_any_script_survives_and_an_unstorable_character_harms_nobody_el
     version = DatasetVersionId("\x00")
     with contextlib.suppress(InvalidError):  # SQLite can look for it, PostgreSQL cannot
         assert database.read(lambda uow: uow.dataset_versions.get(PROJECT_ID, version)) is None
+
+
+def test_versions_are_found_by_the_bytes_of_a_file_in_their_project_alone(database: StoredDatabase) -> None:
+    twice = [changed(entry, path=f"again/{entry.path}") for entry in a_version().files]
+    newer = changed(
+        a_version(),
+        version_id=DatasetVersionId(identifier(99)),
+        ordinal=2,
+        content_digest=digest("other"),
+        files=[*twice, *a_version().files],
+    )
+    write(database, add_surroundings)
+    write(database, lambda uow: (uow.dataset_versions.add(newer), uow.dataset_files.add(newer)))
+    wanted = a_version().files[0]
+
+    def page(project: ProjectId, cursor: str | None = None, content: str = wanted.digest) -> Page[DatasetFile]:
+        query = {"limit": 1, "cursor": cursor, "digest": Digest(content)}
+        return database.read(lambda uow: uow.dataset_files.page(project, **query))
+
+    found = [
+        DatasetFile(version_id=each.version_id, dataset="wine", ordinal=each.ordinal, path=path, digest=wanted.digest)
+        for each, path in ((newer, min(f"again/{wanted.path}", wanted.path)), (a_version(), wanted.path))
+    ]
+    first = page(PROJECT_ID)
+    assert first.items == found[:1]
+    assert page(PROJECT_ID, first.next_cursor) == Page(items=found[1:])
+    assert page(OTHER_ID) == page(PROJECT_ID, None, digest("nobody's")) == Page(items=[])

@@ -77,6 +77,30 @@ def test_only_pending_approvals_expire_the_oldest_first(database: StoredDatabase
     assert expired(9, limit=2) == [late[2].approval_id, late[1].approval_id]
 
 
+def test_the_inbox_goes_over_the_given_projects_newest_first(database: StoredDatabase) -> None:
+    runs = [a_run(number) for number in range(100, 103)]
+    asked = [an_approval(run, 500 + number) for number, run in enumerate(runs)]
+    write(database, add_surroundings)
+    write(database, lambda uow: add_runs(uow, *runs))
+    write(database, lambda uow: [uow.approvals.add(each) for each in asked])
+    write(database, lambda uow: uow.approvals.compare_and_set(changed(asked[1], **DECIDED), expected_version=1))
+
+    def inbox(only: list[ProjectId] | None, state: ApprovalState | None = None) -> list[str]:
+        found, cursor = [], None
+        while True:
+            query = {"limit": 1, "cursor": cursor, "only": only, "state": state}
+            page = database.read(lambda uow, query=query: uow.approvals.inbox(**query))
+            found += [each.approval_id for each in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    ids = [each.approval_id for each in reversed(asked)]
+    assert inbox(None) == inbox([OTHER_ID, PROJECT_ID]) == ids
+    assert inbox([PROJECT_ID], ApprovalState.PENDING) == [ids[0], ids[2]]
+    assert inbox([OTHER_ID]) == inbox([]) == []
+
+
 def test_a_run_has_one_approval_at_most(database: StoredDatabase) -> None:
     write(database, furnish)
     write(database, lambda uow: uow.approvals.add(an_approval(RUN)))

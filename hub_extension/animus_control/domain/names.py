@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from animus_contracts.digests import DIGEST
 from animus_contracts.identifiers import BINDING_NAME, PROJECT_NAME, RESOURCE_NAME
 from animus_contracts.paths import UNPRINTABLE
 from animus_contracts.problems import Fault
@@ -21,6 +22,12 @@ RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
     ),
     "binding": (BINDING_NAME, "a Python identifier of at most 64 ASCII letters, digits and underscores"),
 }
+
+
+def digest_faults(digest: str) -> list[Fault]:
+    """Check that a text that something is looked for by is a digest."""
+    words = "must be sha256: and 64 lower-case hexadecimal digits"
+    return [] if DIGEST.fullmatch(digest) else [Fault(path="$.digest", code="invalid", message=words)]
 
 
 def refuse(faults: Sequence[Fault], *, code: str = "invalid_request", remedy: str = "") -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from animus_contracts.approvals import Approval, ApprovalState, ApprovalVerdict, DecideApproval
+from animus_contracts.approvals import Approval, ApprovalState, ApprovalVerdict, DecideApproval, ProjectApproval
 from animus_contracts.audit import Action
 from animus_contracts.identifiers import ApprovalId, ProjectId
-from animus_contracts.pages import MAX_LIMIT, ApprovalListQuery, Page
+from animus_contracts.pages import MAX_LIMIT, ApprovalListQuery, InboxQuery, Page
+from animus_contracts.permissions import Permission
 from animus_contracts.policies import Effect, PolicyDecision
 from animus_contracts.problems import Fault
 from animus_contracts.projects import Role, SubjectType
@@ -24,8 +25,9 @@ from animus_control.domain.approvals import candidates, closed, require_pending,
 from animus_control.domain.errors import ConflictError, DeniedError
 from animus_control.domain.identity import PrincipalKind
 from animus_control.domain.names import refuse, text_faults
+from animus_control.domain.permissions import is_allowed, is_platform_admin
 from animus_control.domain.runs import Move, advance
-from animus_control.services.access import RefusedError
+from animus_control.services.access import RefusedError, effective_roles
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.moves import queue_of, store_move
@@ -51,6 +53,18 @@ def list_approvals(uow: UnitOfWork, call: Call, message: ApprovalListQuery) -> P
     return paged(uow.approvals.page, message, project_of(call).project_id, state=message.state, run_id=message.run_id)
 
 
+@operation("approvals.inbox")
+def list_inbox(uow: UnitOfWork, call: Call, message: InboxQuery) -> Page[ProjectApproval]:
+    """List approvals in all projects in which the caller may decide; a platform administrator may in every one."""
+    page = paged(uow.approvals.inbox, message, only=_deciding_in(uow, call), state=message.state)
+    names = {
+        project.project_id: project.name
+        for project in uow.projects.named(sorted({approval.project_id for approval in page.items}))
+    }
+    items = [ProjectApproval(project=names[approval.project_id], approval=approval) for approval in page.items]
+    return Page(items=items, next_cursor=page.next_cursor)
+
+
 @operation("approvals.read")
 def read_approval(uow: UnitOfWork, call: Call, message: object) -> Approval:  # noqa: ARG001 - every operation has a message
     """Return an approval."""
@@ -69,6 +83,13 @@ def decide_approval(uow: UnitOfWork, call: Call, message: DecideApproval) -> App
         return _approve(uow, call, approval, run, message.comment)
     why = f"{call.principal.subject} refused it: {message.comment}"
     return _end(uow, call, approval, run, ApprovalState.REFUSED, comment=message.comment, why=why)
+
+
+def _deciding_in(uow: UnitOfWork, call: Call) -> list[ProjectId] | None:
+    if is_platform_admin(call.principal):
+        return None
+    roles = effective_roles(uow, call.principal).items()
+    return [project_id for project_id, (_, role) in roles if is_allowed(role, Permission.RUN_APPROVE)]
 
 
 def possible_approvers(uow: UnitOfWork, call: Call) -> Iterator[str]:

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from animus_contracts.artifacts import Artifact, MadeArtifact
 from animus_contracts.audit import Action
-from animus_contracts.digests import DIGEST
-from animus_contracts.pages import ArtifactFindQuery, ListQuery, Page
-from animus_contracts.problems import Fault
-from animus_control.domain.names import refuse
+from animus_contracts.pages import DigestQuery, ListQuery, Page
+from animus_control.domain.names import digest_faults, refuse
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
@@ -25,11 +23,9 @@ def list_artifacts(uow: UnitOfWork, call: Call, message: ListQuery) -> Page[Arti
 
 
 @operation("artifacts.find")
-def find_artifacts(uow: UnitOfWork, call: Call, message: ArtifactFindQuery) -> Page[MadeArtifact]:
+def find_artifacts(uow: UnitOfWork, call: Call, message: DigestQuery) -> Page[MadeArtifact]:
     """Find artifacts by the digest of their bytes."""
-    if DIGEST.fullmatch(message.digest) is None:
-        words = "must be sha256: and 64 lower-case hexadecimal digits"
-        refuse([Fault(path="$.digest", code="invalid", message=words)], code="invalid_query")
+    refuse(digest_faults(message.digest), code="invalid_query")
     page = paged(uow.artifacts.page, message, project_of(call).project_id, digest=message.digest)
     made = [
         MadeArtifact(artifact=artifact, run=require(uow.runs.get(artifact.project_id, artifact.run_id), "run"))

@@ -9,16 +9,17 @@ from animus_contracts.datasets import (
     CreateDataset,
     CreateDatasetVersion,
     Dataset,
+    DatasetFile,
     DatasetVersion,
     FileEntry,
     content_digest,
 )
 from animus_contracts.identifiers import DatasetId, DatasetVersionId
-from animus_contracts.pages import ListQuery, NamedListQuery, Page
+from animus_contracts.pages import DigestQuery, ListQuery, NamedListQuery, Page
 from animus_control.domain import lineage
 from animus_control.domain.datasets import file_faults, held_faults
 from animus_control.domain.errors import ConflictError, MissingError
-from animus_control.domain.names import label_faults, name_faults, refuse, text_faults
+from animus_control.domain.names import digest_faults, label_faults, name_faults, refuse, text_faults
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
 from animus_control.services.operations import operation
@@ -78,6 +79,7 @@ def create_version(uow: UnitOfWork, call: Call, message: CreateDatasetVersion) -
     refuse(held_faults(message.files, held), code="object_not_found")
     version = _next_version(uow, call, dataset, message)
     uow.dataset_versions.add(version)
+    uow.dataset_files.add(version)
     edges = lineage.of_version(version)
     uow.lineage.add(lineage.build_edges(edges, project_id=dataset.project_id, now=call.now, new_id=call.new_id))
     details = {
@@ -97,6 +99,13 @@ def list_versions(uow: UnitOfWork, call: Call, message: ListQuery) -> Page[Datas
     """List a dataset's versions."""
     dataset = by_id_or_name(call, uow.datasets, "dataset", "dataset")
     return paged(uow.dataset_versions.page, message, dataset.project_id, dataset_id=dataset.dataset_id)
+
+
+@operation("dataset_versions.find")
+def find_versions(uow: UnitOfWork, call: Call, message: DigestQuery) -> Page[DatasetFile]:
+    """Find the dataset versions that hold a file with these bytes."""
+    refuse(digest_faults(message.digest), code="invalid_query")
+    return paged(uow.dataset_files.page, message, project_of(call).project_id, digest=message.digest)
 
 
 @operation("dataset_versions.read")

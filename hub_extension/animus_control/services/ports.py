@@ -20,6 +20,7 @@ from animus_contracts.preflights import Preflight
 from animus_control.services.repositories import (
     Answers,
     AuditLog,
+    DatasetFiles,
     Environments,
     IdempotencyKeys,
     Lineage,
@@ -61,6 +62,7 @@ class UnitOfWork(Protocol):
     user_groups: UserGroups
     datasets: Records[Dataset]
     dataset_versions: Records[DatasetVersion]
+    dataset_files: DatasetFiles
     environments: Environments
     environment_locks: Records[EnvironmentLock]
     policies: Policies

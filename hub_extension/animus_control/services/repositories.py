@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from animus_contracts.audit import AuditEvent, AuditRecord
-from animus_contracts.datasets import StoredObject
+from animus_contracts.datasets import DatasetFile, DatasetVersion, StoredObject
 from animus_contracts.digests import Digest
 from animus_contracts.environments import Environment, EnvironmentState
 from animus_contracts.identifiers import BindingId, ProjectId
@@ -63,6 +63,16 @@ class Answers(Records[T], Protocol[T]):
 
     def save(self, record: T) -> bool:
         """Replace what may change of a record that is still ``pending``; False when it is not."""
+
+
+class DatasetFiles(Protocol):
+    """Which dataset versions hold which bytes."""
+
+    def add(self, version: DatasetVersion) -> None:
+        """Note the files of a new version."""
+
+    def page(self, project_id: ProjectId, *, limit: int, cursor: str | None, digest: Digest) -> Page[DatasetFile]:
+        """Return a page of the versions with these bytes, newest first. Raises ValueError on a bad cursor."""
 
 
 class Environments(Records[Environment], Protocol):

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from animus_contracts.approvals import Approval
+from animus_contracts.approvals import Approval, ApprovalState
 from animus_contracts.identifiers import ProjectId, RunId, ScheduleId
+from animus_contracts.pages import Page
 from animus_contracts.policies import Policy, PolicyDecision
 from animus_contracts.schedules import Firing, FiringState, Schedule
 from animus_control.domain.user_groups import KnownGroups
@@ -36,6 +38,11 @@ class Approvals(Records[Approval], Protocol):
 
     def compare_and_set(self, approval: Approval, *, expected_version: int) -> bool:
         """Store what was decided if the stored approval is pending and has the expected version."""
+
+    def inbox(
+        self, *, limit: int, cursor: str | None, only: Sequence[ProjectId] | None, state: ApprovalState | None
+    ) -> Page[Approval]:
+        """Return a page of the approvals of these projects, or of all, newest first. Raises ValueError."""
 
     def expired(self, now: datetime, *, limit: int) -> list[Approval]:
         """Return pending approvals whose time is over, the oldest first."""

@@ -24,6 +24,7 @@ from animus_contracts.tasks import TaskState
 WRITTEN_ONCE = (
     "artifacts",
     "audit_events",
+    "dataset_files",
     "dataset_versions",
     "datasets",
     "end_events",

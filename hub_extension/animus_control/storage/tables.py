@@ -73,6 +73,13 @@ dataset_versions = records(
     by=("dataset_id",),
 )  # fmt: skip
 
+dataset_files = Table(
+    "dataset_files", METADATA,
+    text("project_id"), text("digest"), text("version_id"), text("path"),
+    PrimaryKeyConstraint("project_id", "digest", "version_id"),
+    of_project("dataset_versions", "version_id"),
+)  # fmt: skip
+
 environments = records(
     "environments", "environment_id", Environment,
     text("name"), number("version"), word("state", EnvironmentState),

@@ -18,7 +18,7 @@ from animus_control.storage.audit_log import BufferedAuditLog, Chain
 from animus_control.storage.outbox import StoredOutbox
 from animus_control.storage.repositories.answers import COMPARISONS, INSPECTIONS, PREFLIGHTS, AnswerTable
 from animus_control.storage.repositories.approvals import ApprovalTable
-from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS
+from animus_control.storage.repositories.datasets import DATASET_VERSIONS, DATASETS, DatasetFileTable
 from animus_control.storage.repositories.environments import ENVIRONMENT_LOCKS, EnvironmentTable
 from animus_control.storage.repositories.executions import ExecutionTable
 from animus_control.storage.repositories.executors import ExecutorTable
@@ -62,6 +62,7 @@ class StoredUnitOfWork:
         self.user_groups: rule_repositories.UserGroups = UserGroupsTable(session)
         self.datasets: repositories.Records[Dataset] = RecordTable(session, DATASETS)
         self.dataset_versions: repositories.Records[DatasetVersion] = RecordTable(session, DATASET_VERSIONS)
+        self.dataset_files: repositories.DatasetFiles = DatasetFileTable(session)
         self.environments: repositories.Environments = EnvironmentTable(session)
         self.environment_locks: repositories.Records[EnvironmentLock] = RecordTable(session, ENVIRONMENT_LOCKS)
         self.policies: rule_repositories.Policies = PolicyTable(session)

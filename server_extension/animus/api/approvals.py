@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from animus.api import Group
+from animus.api import Group, pages
 from animus.errors import RefusedError
-from animus_contracts.approvals import Approval, ApprovalState, ApprovalVerdict, DecideApproval
-from animus_contracts.pages import ApprovalListQuery
+from animus_contracts.approvals import Approval, ApprovalState, ApprovalVerdict, DecideApproval, ProjectApproval
+from animus_contracts.pages import ApprovalListQuery, InboxQuery
 
 
 class Approvals(Group):
@@ -18,6 +18,10 @@ class Approvals(Group):
     def list(self, *, state: ApprovalState | None = None, run: str | None = None) -> Iterator[Approval]:
         """Yield approvals, newest first."""
         yield from self._pages("approvals.list", ApprovalListQuery(state=state, run_id=run))
+
+    def everywhere(self, *, state: ApprovalState | None = None) -> Iterator[ProjectApproval]:
+        """Yield approvals, newest first, of all projects in which the caller may decide; no project needs be chosen."""
+        yield from pages(self._transport, "approvals.inbox", InboxQuery(state=state))
 
     def read(self, approval: str) -> Approval:
         """Return an approval."""

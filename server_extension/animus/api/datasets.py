@@ -18,12 +18,13 @@ from animus_contracts.datasets import (
     CreateDataset,
     CreateDatasetVersion,
     Dataset,
+    DatasetFile,
     DatasetVersion,
     FileEntry,
     content_digest,
 )
 from animus_contracts.digests import Digest
-from animus_contracts.pages import ListQuery, NamedListQuery
+from animus_contracts.pages import DigestQuery, ListQuery, NamedListQuery
 
 CHUNK = 1 << 20
 
@@ -49,6 +50,10 @@ class Datasets(Group):
     def versions(self, dataset: str) -> Iterator[DatasetVersion]:
         """Yield a dataset's versions, newest first."""
         yield from self._pages("dataset_versions.list", ListQuery(), dataset=dataset)
+
+    def find(self, digest: str) -> Iterator[DatasetFile]:
+        """Yield the versions that hold a file with these bytes, newest first."""
+        yield from self._pages("dataset_versions.find", DigestQuery(digest=Digest(digest)))
 
     def version(self, reference: str) -> DatasetVersion:
         """Return the version that ``wine@3`` or ``wine`` (the newest) names.

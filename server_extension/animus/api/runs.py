@@ -22,7 +22,7 @@ from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.comparisons import ReplayRun, Tolerances
 from animus_contracts.digests import Digest
 from animus_contracts.explanations import Explanation
-from animus_contracts.pages import ArtifactFindQuery, EventsQuery, ListQuery, RunListQuery
+from animus_contracts.pages import DigestQuery, EventsQuery, ListQuery, RunListQuery
 from animus_contracts.queues import Waiting
 from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import TERMINAL_STATES, CancelRun, Run, RunState, SubmitRun
@@ -120,7 +120,7 @@ class Artifacts(Group):
 
     def find(self, digest: str) -> Iterator[MadeArtifact]:
         """Yield the artifacts with exactly these bytes, newest first, each with the run that made it."""
-        yield from self._pages("artifacts.find", ArtifactFindQuery(digest=Digest(digest)))
+        yield from self._pages("artifacts.find", DigestQuery(digest=Digest(digest)))
 
     def named(self, run: str, name: str) -> Artifact:
         """Return an artifact by its name.

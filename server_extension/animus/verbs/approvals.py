@@ -8,13 +8,15 @@ from argparse import Namespace
 from itertools import islice
 
 from animus.verbs import Desk
-from animus_contracts.approvals import Approval, ApprovalState
+from animus_contracts.approvals import Approval, ApprovalState, ProjectApproval
 
 
-def show_all(desk: Desk, given: Namespace) -> list[Approval]:
-    """List what waits for an approval, newest first."""
-    state = None if given.all else ApprovalState(given.state)
-    return list(islice(desk.client().approvals.list(state=state), given.limit))
+def show_all(desk: Desk, given: Namespace) -> list[Approval] | list[ProjectApproval]:
+    """List what waits for an approval, newest first; without a project, in all of them where you may decide."""
+    state, client = None if given.all else ApprovalState(given.state), desk.client()
+    if given.everywhere or not client.project:
+        return list(islice(client.approvals.everywhere(state=state), given.limit))
+    return list(islice(client.approvals.list(state=state), given.limit))
 
 
 def approve(desk: Desk, given: Namespace) -> Approval:

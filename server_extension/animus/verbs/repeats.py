@@ -8,11 +8,14 @@ import hashlib
 from argparse import Namespace
 from pathlib import Path
 
+import msgspec
+
 from animus import comparing
 from animus.errors import UsageError
 from animus.verbs import Desk, Following, Judged
 from animus_contracts.artifacts import MadeArtifact
 from animus_contracts.comparisons import Tolerances
+from animus_contracts.datasets import DatasetFile
 from animus_contracts.digests import DIGEST
 
 
@@ -37,9 +40,17 @@ def compare(desk: Desk, given: Namespace) -> Judged:
     return Judged(value=found, exit_code=int(not comparing.agrees(found)))
 
 
-def whence(desk: Desk, given: Namespace) -> list[MadeArtifact]:
-    """Find the runs that made a file, by its bytes."""
-    return list(desk.client().artifacts.find(_digest(given.file)))
+class Whence(msgspec.Struct, frozen=True, kw_only=True):
+    """Where bytes come from: the runs that made them, and the dataset versions that hold them."""
+
+    artifacts: list[MadeArtifact]
+    datasets: list[DatasetFile]
+
+
+def whence(desk: Desk, given: Namespace) -> Whence:
+    """Find the runs that made a file and the dataset versions that hold it, by its bytes."""
+    client, digest = desk.client(), _digest(given.file)
+    return Whence(artifacts=list(client.artifacts.find(digest)), datasets=list(client.datasets.find(digest)))
 
 
 def _tolerances(given: Namespace) -> Tolerances:

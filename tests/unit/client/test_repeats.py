@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -134,7 +135,28 @@ def test_a_file_is_traced_to_the_run_that_made_it(animus: Animus, run: Run, tmp_
     code, out, _ = animus("whence", str(tmp_path / "found.bin"))
     assert code == 0
     assert run.run_id in out
-    assert animus("whence", str(tmp_path / "other.bin"))[1] == "nothing\n"
+    assert animus("whence", str(tmp_path / "other.bin"))[1] == "Made by\n  nothing\n\nHeld by\n  nothing\n"
+
+
+def test_a_file_is_traced_to_the_versions_of_datasets_that_hold_it_the_newest_first(
+    animus: Animus, tmp_path: Path
+) -> None:
+    (tmp_path / "train.csv").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "copy.csv").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "more" / "new.csv").write_bytes(b"a,b\n3,4\n")
+    assert animus("dataset", "add", "wine", str(tmp_path / "train.csv"))[0] == 0
+    assert animus("dataset", "add", "wine", str(tmp_path / "more"))[0] == 0
+
+    code, out, _ = animus("whence", str(tmp_path / "train.csv"))
+
+    assert (code, [line.split() for line in out.splitlines()[-3:]]) == (
+        0,
+        [["dataset", "file"], ["wine@2", "copy.csv"], ["wine@1", "train.csv"]],
+    )
+    digest = "sha256:" + hashlib.sha256(b"a,b\n3,4\n").hexdigest()
+    found = json.loads(animus("whence", digest, "--json")[1])
+    assert [(each["dataset"], each["ordinal"], each["path"]) for each in found["datasets"]] == [("wine", 2, "new.csv")]
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,25 @@ def test_a_run_waits_for_another_person_and_goes_on_with_their_word(
     assert "not_found: run 'none' waits for no approval" in animus("approve", "none")[2]
 
 
+def test_an_approver_finds_what_waits_in_all_their_projects_without_naming_one(
+    animus: Animus, desk: Client, become: As, gate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    animus("policy", "put", "gate", str(gate))
+    become("ed")
+    run = animus("run", "train.ipynb")[1].split()[0]
+    assert run not in animus("approvals", "--everywhere")[1]
+
+    become("ann")
+    assert run in animus("approvals", "--everywhere")[1]
+    monkeypatch.delenv("ANIMUS_PROJECT")
+    code, out, _ = animus("approvals")
+    assert (code, f"{desk.project}  {run}" in out, "user:ed" in out) == (0, True, True)
+    assert f"<td>{desk.project}</td><td>{run}</td>" in as_html(list(desk.approvals.everywhere()))
+    assert animus("--project", desk.project, "approve", run)[0] == 0
+    assert run not in animus("approvals")[1]
+    assert run in animus("approvals", "--state", "approved")[1]
+
+
 def test_ones_own_run_is_refused_with_the_way_out(animus: Animus, desk: Client, gate: Path) -> None:
     animus("policy", "put", "gate", str(gate))
     run = animus("run", "train.ipynb")[1].split()[0]

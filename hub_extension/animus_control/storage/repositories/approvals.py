@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, update
 
-from animus_contracts.approvals import Approval
+from animus_contracts.approvals import Approval, ApprovalState
+from animus_contracts.identifiers import ProjectId
+from animus_contracts.pages import Page
+from animus_control.storage.cursors import decode_text, page_of
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, RecordTable
 from animus_control.storage.rule_tables import PENDING, approvals
@@ -46,6 +50,24 @@ class ApprovalTable(RecordTable[Approval]):
         """Store what was decided if the stored approval is pending and has the expected version."""
         key = {"project": approval.project_id, "id": approval.approval_id, "expected_version": expected_version}
         return self._session.change(_DECIDE, LAYOUT.changes(approval) | key) == 1
+
+    def inbox(
+        self, *, limit: int, cursor: str | None, only: Sequence[ProjectId] | None, state: ApprovalState | None
+    ) -> Page[Approval]:
+        """Return a page, newest first, of the approvals of these projects, or of all.
+
+        Raises:
+            ValueError: On a bad cursor.
+        """
+        statement = LAYOUT.select().order_by(approvals.c.approval_id.desc()).limit(limit + 1)
+        if only is not None:
+            statement = statement.where(approvals.c.project_id.in_(only))
+        if state is not None:
+            statement = statement.where(approvals.c.state == state)
+        if cursor is not None:
+            statement = statement.where(approvals.c.approval_id < decode_text(cursor))
+        found = [LAYOUT.read(row) for row in self._session.search(statement)]
+        return page_of(found, [approval.approval_id for approval in found], limit)
 
     def expired(self, now: datetime, *, limit: int) -> list[Approval]:
         """Return pending approvals whose time is over, the oldest first."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from animus_contracts.approvals import Approval, ApprovalState, ApprovalVerdict, DecideApproval
+from animus_contracts.approvals import Approval, ApprovalState, ApprovalVerdict, DecideApproval, ProjectApproval
 from animus_contracts.audit import Outcome
-from animus_contracts.pages import ApprovalListQuery
+from animus_contracts.pages import ApprovalListQuery, InboxQuery, Page
 from animus_contracts.policies import Effect, PutPolicy
 from animus_contracts.projects import PutRoleBinding, Role, SubjectType
 from animus_contracts.runs import CancelRun, Limitation, Run, RunState
@@ -268,3 +268,41 @@ def test_approvals_of_another_project_are_unknown_here(desk: Desk) -> None:
         desk.do(ADA, "approvals.decide", APPROVE, project="other", approval=approval.approval_id)
 
     assert caught.value.code == "not_found"
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+@pytest.mark.parametrize(
+    "ceiling", [{}, {"demo": Role.ADMIN}, {EVERY_PROJECT: Role.EDITOR}, {EVERY_PROJECT: Role.ADMIN}]
+)
+@pytest.mark.parametrize("by_group", [False, True])
+def test_the_inbox_holds_the_approvals_of_projects_in_which_one_may_decide_and_of_no_other(
+    desk: Desk, role: Role | None, ceiling: dict[str, Role], by_group: bool
+) -> None:
+    run = waiting(desk)
+    amy = Principal(name="amy", kind=PrincipalKind.USER, groups=frozenset({"lab"}), ceiling=ceiling)
+    if role is not None:
+        kind, subject = (SubjectType.GROUP, "lab") if by_group else (SubjectType.USER, "amy")
+        binding = PutRoleBinding(subject_type=kind, subject=subject, role=role)
+        desk.do(ADA, "role_bindings.put", binding, project="demo")
+
+    page = desk.do(amy, "approvals.inbox", InboxQuery(state=ApprovalState.PENDING))
+
+    may = role is Role.ADMIN and Role.ADMIN in ceiling.values()
+    asked = ProjectApproval(project="demo", approval=approval_of(desk, run))
+    assert page == Page(items=[asked] if may else [])
+
+
+def test_who_administers_the_platform_finds_every_approval_and_a_cursor_goes_on(desk: Desk) -> None:
+    first = waiting(desk)
+    second = desk.submit(desk.submission())
+    root = replace(ADA, name="root")
+
+    page = desk.do(root, "approvals.inbox", InboxQuery(limit=1))
+    rest = desk.do(root, "approvals.inbox", InboxQuery(limit=1, cursor=page.next_cursor))
+
+    assert [each.approval.run_id for each in (*page.items, *rest.items)] == [second.run_id, first.run_id]
+    decide(desk, first, ADA)
+    pending = desk.do(root, "approvals.inbox", InboxQuery(state=ApprovalState.PENDING))
+    assert [each.approval.run_id for each in pending.items] == [second.run_id]
+    with pytest.raises(AnimusError, match="cursor"):
+        desk.do(root, "approvals.inbox", InboxQuery(cursor="guessed"))

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from animus_contracts.datasets import CreateDataset, CreateDatasetVersion, FileEntry
+from animus_contracts.datasets import CreateDataset, CreateDatasetVersion, DatasetFile, FileEntry
+from animus_contracts.digests import Digest
 from animus_contracts.environments import DefineEnvironment, EnvironmentState, LockEnvironment
 from animus_contracts.identifiers import EnvironmentId
 from animus_contracts.lineage import Predicate
-from animus_contracts.pages import LineageQuery, ListQuery, NamedListQuery
+from animus_contracts.pages import DigestQuery, LineageQuery, ListQuery, NamedListQuery, Page
 from animus_contracts.policies import PolicyState, PutPolicy
 from animus_control.domain.errors import AnimusError, ConflictError, InvalidError, MissingError
 from animus_control.services import datasets
@@ -35,6 +36,22 @@ def test_versions_are_numbered_and_listed_newest_first(desk: Desk) -> None:
     assert [entry.path for entry in second.files] == ["b", "wine.csv"]
     assert desk.do(VIC, "dataset_versions.read", project="demo", version=first.version_id) == first
     assert desk.do(VIC, "datasets.read", project="demo", dataset=first.dataset_id).name == "wine"
+
+
+def test_a_version_is_found_by_the_bytes_of_any_of_its_files_and_by_nothing_else(desk: Desk) -> None:
+    desk.project()
+    version = desk.version()
+    digest = version.files[0].digest
+
+    page = desk.do(VIC, "dataset_versions.find", DigestQuery(digest=digest), project="demo")
+
+    found = DatasetFile(version_id=version.version_id, dataset="wine", ordinal=1, path="wine.csv", digest=digest)
+    assert page == Page(items=[found])
+    of_the_version = DigestQuery(digest=version.content_digest)
+    assert desk.do(VIC, "dataset_versions.find", of_the_version, project="demo") == Page(items=[])
+    for operation in ("dataset_versions.find", "artifacts.find"):
+        with pytest.raises(InvalidError, match="64 lower-case hexadecimal digits"):
+            desk.do(VIC, operation, DigestQuery(digest=Digest("sha256:short")), project="demo")
 
 
 def test_same_content_is_refused_and_the_version_that_has_it_named(desk: Desk) -> None:

@@ -279,6 +279,15 @@ CREATE TABLE policy_decisions (
   CONSTRAINT fk_policy_decisions_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
+CREATE TABLE dataset_files (
+  project_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  version_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  CONSTRAINT pk_dataset_files PRIMARY KEY (project_id, digest, version_id),
+  CONSTRAINT fk_dataset_files_project_id_version_id FOREIGN KEY(project_id, version_id) REFERENCES dataset_versions (project_id, version_id)
+)
+
 CREATE TABLE runs (
   project_id TEXT NOT NULL,
   run_id TEXT NOT NULL,
@@ -608,6 +617,18 @@ ALTER TABLE audit_events ENABLE ALWAYS TRIGGER guard_audit_events_delete
 CREATE TRIGGER guard_audit_events_truncate BEFORE TRUNCATE ON audit_events FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
 
 ALTER TABLE audit_events ENABLE ALWAYS TRIGGER guard_audit_events_truncate
+
+CREATE TRIGGER guard_dataset_files_update BEFORE UPDATE ON dataset_files FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE dataset_files ENABLE ALWAYS TRIGGER guard_dataset_files_update
+
+CREATE TRIGGER guard_dataset_files_delete BEFORE DELETE ON dataset_files FOR EACH ROW EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE dataset_files ENABLE ALWAYS TRIGGER guard_dataset_files_delete
+
+CREATE TRIGGER guard_dataset_files_truncate BEFORE TRUNCATE ON dataset_files FOR EACH STATEMENT EXECUTE FUNCTION animus_refuse()
+
+ALTER TABLE dataset_files ENABLE ALWAYS TRIGGER guard_dataset_files_truncate
 
 CREATE TRIGGER guard_dataset_versions_update BEFORE UPDATE ON dataset_versions FOR EACH ROW EXECUTE FUNCTION animus_refuse()
 

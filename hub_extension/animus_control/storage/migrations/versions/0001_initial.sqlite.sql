@@ -278,6 +278,15 @@ CREATE TABLE policy_decisions (
   CONSTRAINT fk_policy_decisions_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
+CREATE TABLE dataset_files (
+  project_id TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  version_id TEXT NOT NULL,
+  path TEXT NOT NULL,
+  CONSTRAINT pk_dataset_files PRIMARY KEY (project_id, digest, version_id),
+  CONSTRAINT fk_dataset_files_project_id_version_id FOREIGN KEY(project_id, version_id) REFERENCES dataset_versions (project_id, version_id)
+)
+
 CREATE TABLE runs (
   project_id TEXT NOT NULL,
   run_id TEXT NOT NULL,
@@ -585,6 +594,10 @@ CREATE TRIGGER guard_artifacts_delete BEFORE DELETE ON artifacts BEGIN SELECT RA
 CREATE TRIGGER guard_audit_events_update BEFORE UPDATE ON audit_events BEGIN SELECT RAISE(ABORT, 'UPDATE on audit_events is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_audit_events_delete BEFORE DELETE ON audit_events BEGIN SELECT RAISE(ABORT, 'DELETE on audit_events is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_dataset_files_update BEFORE UPDATE ON dataset_files BEGIN SELECT RAISE(ABORT, 'UPDATE on dataset_files is refused: what it would change is final'); END
+
+CREATE TRIGGER guard_dataset_files_delete BEFORE DELETE ON dataset_files BEGIN SELECT RAISE(ABORT, 'DELETE on dataset_files is refused: what it would change is final'); END
 
 CREATE TRIGGER guard_dataset_versions_update BEFORE UPDATE ON dataset_versions BEGIN SELECT RAISE(ABORT, 'UPDATE on dataset_versions is refused: what it would change is final'); END
 
