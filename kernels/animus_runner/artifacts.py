@@ -32,6 +32,7 @@ MEDIA_TYPES = {
     ".md": "text/markdown",
     ".parquet": "application/vnd.apache.parquet",
 }
+mimetypes.init()  # reads the system's tables once, before any run is forked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

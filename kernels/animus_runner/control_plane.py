@@ -34,6 +34,7 @@ PATIENCE_SECONDS = 120.0
 
 CHUNK = 1 << 20
 TRUST = ssl.create_default_context()  # reading the certificates takes longer than a cell, and is done before forks
+httpx.Client(verify=TRUST, trust_env=False).close()  # and so is the half of httpx that comes with the first client
 BUSY = frozenset({401, 408, 429})
 """To be repeated. A token runs out while nobody can renew it, and the executor's next heartbeat revives it; whether the
 attempt still counts is told to the executor, which ends us when it does not."""

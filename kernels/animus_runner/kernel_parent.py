@@ -34,6 +34,7 @@ import platform
 import select
 import signal
 import socket
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ PRELOADED = (
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
     "pdb",
+    "psutil",
     "pwd",
     "pygments.formatters.terminal256",
     "sqlite3",
@@ -92,6 +94,7 @@ def main() -> None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    list(tokenize.generate_tokens(iter(["x\n"]).__next__))  # compiles patterns, which every first cell would do again
     about = facts()
     line = json.dumps(about).encode() + b"\n"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from animus_runner.warden import Request
 
-OPTIONS = ("--HistoryManager.hist_file=:memory:", "--IPKernelApp.parent_handle=1")
+OPTIONS = {"HistoryManager": {"hist_file": ":memory:"}, "IPKernelApp": {"parent_handle": 1}}
 """No history file; and a parent that needs no watching, so that nothing is printed for people at a terminal."""
 
 SET_ON_IMPORT = {"PYDEVD_USE_FRAME_EVAL": "NO"}
@@ -40,10 +40,15 @@ def become(request: Request, bound: int) -> None:
         bound: Descriptor on which to say that the kernel listens; closed before anything of the user runs.
     """
     from ipykernel.kernelapp import IPKernelApp  # noqa: PLC0415 - only the kernel's environment has it
+    from traitlets.config import Config  # noqa: PLC0415 - the same
 
     _put_away_the_parent(request)
     app = IPKernelApp.instance()
-    app.initialize(["-f", request.connection_file, *OPTIONS])
+    options = Config(OPTIONS)
+    options.IPKernelApp.connection_file = request.connection_file
+    # Making a parser for every option that there is would take longer than the rest of what is done here.
+    app.parse_command_line = lambda *_: app.update_config(options)  # type: ignore[method-assign] # of this one app
+    app.initialize()
     if request.support and app.shell:
         # A notebook that submits itself holds the line that does it; inside the run that line must not be an error.
         with contextlib.suppress(ImportError):

@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4.nbjson import BytesEncoder
+from nbformat.v4.rwbase import split_lines, strip_transient
 
 from animus_contracts.runs import FailureReason
 from animus_runner.exits import FailedError
 from animus_runner.git_objects import Checkout
 
 NOTEBOOK_FORMAT = 4
+PAPERMILL = version("papermill")
 NOT_A_NOTEBOOK = (
     AttributeError,
     KeyError,
@@ -72,7 +78,7 @@ def _prepared(notebook: NotebookNode) -> NotebookNode:
     # papermill itself is not imported: it imports our engine, and that imports this module.
     if "papermill" not in notebook.metadata:
         notebook.metadata["papermill"] = NotebookNode(
-            default_parameters={}, parameters={}, environment_variables={}, version=version("papermill")
+            default_parameters={}, parameters={}, environment_variables={}, version=PAPERMILL
         )
     for cell in notebook.cells:
         cell.metadata.setdefault("tags", [])
@@ -82,7 +88,16 @@ def _prepared(notebook: NotebookNode) -> NotebookNode:
 
 def save(notebook: NotebookNode, path: Path) -> None:
     """Write a notebook in one step; a reader sees the old one or the new one."""
-    text = nbformat.v4.writes(notebook) + "\n"
+    text = _written(notebook) + "\n"
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)  # noqa: PTH105 - the verb of an atomic step
+
+
+def _written(notebook: NotebookNode) -> str:
+    """Return the same text as nbformat: Python's encoder takes many times as long when it is to indent as well."""
+    content = strip_transient(split_lines(copy.deepcopy(notebook)))
+    try:
+        return msgspec.json.format(json.dumps(content, cls=BytesEncoder, sort_keys=True, ensure_ascii=False), indent=1)
+    except msgspec.DecodeError:  # a number that is none: only Python reads and writes it
+        return str(nbformat.v4.writes(notebook))

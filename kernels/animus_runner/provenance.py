@@ -41,7 +41,7 @@ def build_provenance(
     extra: dict[str, Any] = {
         "seed": plan.seed,
         "seeds": recording.seeds,
-        "cpu_model": cpu_model(),
+        "cpu_model": CPU_MODEL,
         "cpu_count": os.cpu_count(),
         "redactions": recording.redactor.count,
         "environment_hash": plan.environment.env_hash,
@@ -54,7 +54,7 @@ def build_provenance(
         notebook_digest=notebook,
         python=facts.python if facts else "",
         implementation=facts.implementation if facts else "",
-        platform=platform.platform(),
+        platform=PLATFORM,
         packages=facts.packages if facts else {},
         environment=outcome.environment,
         limitations=[*outcome.limitations, *([Limitation.EVENTS_MISSING] if recording.is_incomplete else [])],
@@ -78,3 +78,7 @@ def document(assignment: Assignment, provenance: Provenance) -> bytes:
     """Return the provenance as the artifact that goes with the run's outputs: with the plan, readable."""
     content = {"plan": assignment.plan, "provenance": provenance}
     return msgspec.json.format(msgspec.json.encode(content, order="deterministic"), indent=2) + b"\n"
+
+
+PLATFORM, CPU_MODEL = platform.platform(), cpu_model()
+"""Asked once, before any run is forked: Python starts a program to learn the first."""

@@ -29,7 +29,7 @@ STANDALONE = {
     "server_extension/animus/inside.py": frozenset[str](),
     "server_extension/animus/quiet.py": frozenset[str](),
     "kernels/animus_runner/kernel_parent.py": frozenset({"IPython", "ipykernel"}),
-    "kernels/animus_runner/kernel_process.py": frozenset({"IPython", "ipykernel"}),
+    "kernels/animus_runner/kernel_process.py": frozenset({"IPython", "ipykernel", "traitlets"}),
     "kernels/animus_runner/limits.py": frozenset[str](),
     "kernels/animus_runner/sandbox.py": frozenset[str](),
     "kernels/animus_runner/warden.py": frozenset[str](),

@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbformat.v4 import new_output
 
 from animus_contracts.runs import FailureReason
 from animus_runner import notebook_files
@@ -68,3 +69,21 @@ def test_a_saved_notebook_reads_back_and_leaves_nothing_beside_it(tmp_path: Path
     notebook_files.save(notebook, tmp_path / "n.ipynb")
     assert nbformat.read(tmp_path / "n.ipynb", 4) == notebook
     assert [path.name for path in tmp_path.iterdir()] == ["n.ipynb"]
+
+
+WRITTEN: dict[str, Any] = {
+    "lines and empty things": ("a\nb\n", {"text/plain": "", "application/json": {"b": [], "a": {}}}),
+    "text of every kind": ('é\u2028\x7f😀"\\/', {"text/plain": "\x00\x1b[0m\t"}),
+    "numbers": ("1", {"application/json": [0, -1, 2**70, 1e16, 1e-7, -0.0, 0.1, True, None]}),
+    "numbers that are none": ("1", {"application/json": [float("nan"), float("inf")]}),
+    "a picture": ("1", {"image/png": "aGk=\n", "text/html": "<b>\n</b>"}),
+}
+
+
+@pytest.mark.parametrize(("source", "data"), WRITTEN.values(), ids=WRITTEN)
+def test_a_notebook_is_written_as_nbformat_writes_it(tmp_path: Path, source: str, data: dict[str, Any]) -> None:
+    notebook = notebook_of(source, source)
+    notebook.cells[1].outputs = [new_output("display_data", data), new_output("stream", text=source)]
+    notebook.metadata["signature"] = "is transient"
+    notebook_files.save(notebook, tmp_path / "n.ipynb")
+    assert (tmp_path / "n.ipynb").read_text(encoding="utf-8") == nbformat.v4.writes(notebook) + "\n"
