@@ -24,6 +24,24 @@ GATE = (
     " unless { context has approval };"
 )
 POLICY = 'permit (principal, action, resource) when { context.run_class == "development" };'
+AT = "2026-01-01T00:00:00Z"
+CELL = {"at": AT, "cell_id": "c", "cell_index": 0}
+EVENTS = [
+    {"type": "notebook.started", "sequence": 1, "at": AT, "cells_total": 1},
+    {"type": "cell.started", "sequence": 2, **CELL},
+    {"type": "metric.logged", "sequence": 3, "at": AT, "name": "accuracy", "step": 1, "value": 0.97},
+    {"type": "cell.ended", "sequence": 4, **CELL, "seconds": 0.1, "status": "ok"},
+]
+PROVENANCE = {
+    "tree": "b" * 40,
+    "notebook_digest": "sha256:" + HASH,
+    "python": "3.11.7",
+    "implementation": "CPython",
+    "platform": "Linux",
+    "packages": {},
+    "environment": {},
+    "limitations": [],
+}
 
 
 def digest(content: bytes) -> str:
@@ -71,20 +89,31 @@ def populate(server: Server, project: str) -> World:
     """Fill a project: a dataset with a version, a locked environment, a policy, a run that is queued."""
     world = World(server, {"project": project, "user": "ann"})
     base = f"/projects/{project}"
+    _add_data_and_environment(world, base)
+    _add_runs(world, base)
+    _add_rules(world, base)
+    world.path |= {
+        "inspection": world.post("ed", f"{base}/inspections", world.look())["inspection_id"],
+        "preflight": world.post("ed", f"{base}/preflights", world.submission())["preflight_id"],
+    }
+    return world
+
+
+def _add_data_and_environment(world: World, base: str) -> None:
     put_object(world, "ed", f"{base}/objects/{digest(CONTENT)}", CONTENT)
     world.path["dataset"] = world.post("ed", f"{base}/datasets", {"name": f"wine-{uuid4().hex[:6]}"})["dataset_id"]
     entry = {"path": "train.csv", "digest": digest(CONTENT), "size_bytes": len(CONTENT)}
     version = world.post("ed", f"{base}/datasets/{world.path['dataset']}/versions", {"files": [entry]})
     world.path |= {"version": version["version_id"], "digest": digest(CONTENT)}
-    environment = world.post("ed", f"{base}/environments", {"name": "sklearn", "python": "3.11"})
-    lock = {
-        "environment_id": environment["environment_id"],
-        "requirements": f"scikit-learn==1.6.0 --hash=sha256:{HASH}\n",
-    }
+    environment = world.post("ed", f"{base}/environments", {"name": "sklearn", "python": "3.11"})["environment_id"]
+    lock = {"environment_id": environment, "requirements": f"scikit-learn==1.6.0 --hash=sha256:{HASH}\n"}
     world.path |= {
-        "environment": environment["environment_id"],
+        "environment": environment,
         "lock": world.post("ed", f"{base}/environment-locks", lock)["lock_id"],
     }
+
+
+def _add_runs(world: World, base: str) -> None:
     run = world.post("ed", f"{base}/runs", world.submission())
     world.path |= {
         "run": run["run_id"],
@@ -94,23 +123,21 @@ def populate(server: Server, project: str) -> World:
     pipeline = world.post("ed", f"{base}/pipeline-runs", world.pipeline())
     world.path["pipeline"] = pipeline["pipeline_run_id"]
     world.post("ed", f"{base}/pipeline-runs/{pipeline['pipeline_run_id']}:cancel", {})  # so that it can be repaired
+
+
+def _add_rules(world: World, base: str) -> None:
     world.post("ann", f"{base}/policies", {"name": "gate", "cedar": GATE})
     gated = world.submission() | {"parameters": {"gated": 1}, "parameters_schema": [{"name": "gated"}]}
     waiting = world.post("ed", f"{base}/runs", gated)
-    with server.client("ann") as client:
+    with world.server.client("ann") as client:
         asked = client.get(f"{base}/approvals", params={"run_id": waiting["run_id"]}).json()["items"]
     nightly = {"name": f"n{uuid4().hex[:6]}", "cron": "0 0 29 2 *", "submission": world.submission()}
+    binding = {"subject_type": "user", "subject": f"u{uuid4().hex[:6]}", "role": "viewer"}
     world.path |= {
         "approval": asked[0]["approval_id"],
         "schedule": world.post("ed", f"{base}/schedules", nightly)["schedule_id"],
+        "binding": world.post("ann", f"{base}/role-bindings", binding)["binding_id"],
     }
-    binding = {"subject_type": "user", "subject": f"u{uuid4().hex[:6]}", "role": "viewer"}
-    world.path["binding"] = world.post("ann", f"{base}/role-bindings", binding)["binding_id"]
-    world.path |= {
-        "inspection": world.post("ed", f"{base}/inspections", world.look())["inspection_id"],
-        "preflight": world.post("ed", f"{base}/preflights", world.submission())["preflight_id"],
-    }
-    return world
 
 
 def put_object(world: World, token: str, url: str, content: bytes) -> None:
@@ -142,22 +169,7 @@ def start(world: World) -> dict[str, Any]:
 def finish(world: World, epoch: int) -> dict[str, Any]:
     """Report a cell, upload an artifact, end the run well; returns the artifact."""
     base, content = f"/executions/{world.path['execution']}", uuid4().bytes
-    at = "2026-01-01T00:00:00Z"
-    events = [
-        {"type": "notebook.started", "sequence": 1, "at": at, "cells_total": 1},
-        {"type": "cell.started", "sequence": 2, "at": at, "cell_id": "c", "cell_index": 0},
-        {"type": "metric.logged", "sequence": 3, "at": at, "name": "accuracy", "step": 1, "value": 0.97},
-        {
-            "type": "cell.ended",
-            "sequence": 4,
-            "at": at,
-            "cell_id": "c",
-            "cell_index": 0,
-            "seconds": 0.1,
-            "status": "ok",
-        },
-    ]
-    world.post(world.run_token, f"{base}/events", {"epoch": epoch, "events": events})
+    world.post(world.run_token, f"{base}/events", {"epoch": epoch, "events": EVENTS})
     put_object(world, world.run_token, f"{base}/objects/{digest(content)}", content)
     entry = {
         "name": "model.bin",
@@ -166,24 +178,9 @@ def finish(world: World, epoch: int) -> dict[str, Any]:
         "digest": digest(content),
         "size_bytes": len(content),
     }
-    provenance = {
-        "tree": "b" * 40,
-        "notebook_digest": digest(b"notebook"),
-        "python": "3.11.7",
-        "implementation": "CPython",
-        "platform": "Linux",
-        "packages": {},
-        "environment": {},
-        "limitations": [],
-    }
-    end = {
-        "event_id": uuid4().hex,
-        "epoch": epoch,
-        "verdict": "succeeded",
-        "artifacts": [entry],
-        "provenance": provenance,
-    }
-    assert world.post(EXECUTOR_TOKEN, f"{base}:end", end)["state"] == "succeeded"
+    end = {"event_id": uuid4().hex, "epoch": epoch, "verdict": "succeeded"}
+    ended = world.post(EXECUTOR_TOKEN, f"{base}:end", end | {"artifacts": [entry], "provenance": PROVENANCE})
+    assert ended["state"] == "succeeded"
     with world.server.client("vic") as client:
         page = client.get(f"/projects/{world.path['project']}/runs/{world.path['run']}/artifacts").json()
     world.path["artifact"] = page["items"][0]["artifact_id"]
