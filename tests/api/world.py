@@ -249,7 +249,7 @@ def send(
         arguments["content"] = CONTENT
     elif endpoint.consumes is Body.JSON:
         arguments["json"] = body_of(world, endpoint.operation)
-    if endpoint.operation == "artifacts.find":
+    if endpoint.operation in {"artifacts.find", "dataset_versions.find"}:
         arguments["params"] = {"digest": values["digest"]}
     if endpoint.operation == "lineage.read":
         arguments["params"] = {"root": f"run:{values['run']}"}

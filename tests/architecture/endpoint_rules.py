@@ -14,7 +14,7 @@ from animus_contracts.permissions import Permission
 PATH_PARAMETER = re.compile(r"{([a-z_]+)}")
 PATH = re.compile(r"(?:/(?:[a-z]+(?:-[a-z]+)*|{[a-z_]+}))+(?::[a-z]+)?")
 
-OPEN_TO_ALL_USERS = {"identity.read", "projects.list"}
+OPEN_TO_ALL_USERS = {"approvals.inbox", "identity.read", "projects.list"}
 """Operations of users without a project: they show only what the caller is or may see."""
 
 

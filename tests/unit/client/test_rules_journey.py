@@ -148,7 +148,7 @@ def test_an_approver_finds_what_waits_in_all_their_projects_without_naming_one(
     code, out, _ = animus("approvals")
     assert (code, f"{desk.project}  {run}" in out, "user:ed" in out) == (0, True, True)
     assert f"<td>{desk.project}</td><td>{run}</td>" in as_html(list(desk.approvals.everywhere()))
-    assert animus("--project", desk.project, "approve", run)[0] == 0
+    assert animus("approve", run, "--project", desk.project)[0] == 0
     assert run not in animus("approvals")[1]
     assert run in animus("approvals", "--state", "approved")[1]
 
