@@ -12,16 +12,12 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from animus_contracts.artifacts import Artifact, ArtifactKind, Metric
 from animus_contracts.datasets import StoredObject
-from animus_contracts.executions import ExecutionState, Provenance
-from animus_contracts.identifiers import ArtifactId, BindingId, PolicyId
-from animus_contracts.lineage import LineageEdge, Predicate
+from animus_contracts.identifiers import BindingId, PolicyId
 from animus_contracts.policies import Policy, PolicyState
 from animus_contracts.projects import ProjectState, Role, RoleBinding, SubjectType
 from animus_contracts.runs import TERMINAL_STATES, RunState
 from animus_control.services.ports import UnitOfWork
-from animus_control.services.run_repositories import StoredToken
 from animus_control.storage.columns import Word
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.engine import open_database
@@ -35,12 +31,12 @@ from tests.ports.records_of_a_project import (
     a_run,
     add_runs,
     add_surroundings,
-    an_execution,
     changed,
     digest,
     identifier,
     write,
 )
+from tests.ports.records_of_attempts import add_attempt
 from tests.ports.records_of_checks import add_checks
 from tests.ports.records_of_pipelines import add_pipelines
 from tests.ports.records_of_rules import add_rules
@@ -61,41 +57,13 @@ def add_everything(uow: UnitOfWork) -> None:
     """Put a row into every guarded table."""
     run = a_run()
     others = [a_run(number, state=state) for number, state in enumerate(RunState, 300)]
-    execution = an_execution(run, state=ExecutionState.ENDED)
     add_surroundings(uow)
     add_runs(uow, run, *others)
-    uow.executions.add(execution)
-    uow.executions.set_end_event(execution.execution_id, "e1")
-    uow.executions.set_provenance(
-        execution.execution_id,
-        Provenance(
-            tree="", notebook_digest=digest("n"), python="", implementation="", platform="", packages={},
-            environment={}, limitations=[],
-        ),
-    )  # fmt: skip
+    add_attempt(uow, run)
     uow.policies.add(
         Policy(
             policy_id=PolicyId(identifier(60)), project_id=PROJECT_ID, name="p", version=1, description="", cedar="",
             digest=digest("p"), state=PolicyState.ACTIVE, created_at=NOW, created_by=WHO,
-        )
-    )  # fmt: skip
-    uow.artifacts.add(
-        Artifact(
-            artifact_id=ArtifactId(identifier(61)), project_id=PROJECT_ID, run_id=run.run_id, attempt=1, name="a",
-            kind=ArtifactKind.OUTPUT, media_type="", digest=digest("a"), size_bytes=1, created_at=NOW,
-        )
-    )  # fmt: skip
-    uow.metrics.add(PROJECT_ID, [Metric(run_id=run.run_id, sequence=1, name="m", step=0, value=1.0, logged_at=NOW)])
-    uow.lineage.add([
-        LineageEdge(
-            edge_id=identifier(62), project_id=PROJECT_ID, subject="a", predicate=Predicate.USED, object="b",
-            created_at=NOW,
-        )
-    ])  # fmt: skip
-    uow.tokens.add(
-        StoredToken(
-            token_hash="h", kind="run", execution_id=execution.execution_id, run_id=run.run_id, project_id=PROJECT_ID,
-            epoch=1, expires_at=NOW,
         )
     )  # fmt: skip
     uow.role_bindings.put(

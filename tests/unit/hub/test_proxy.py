@@ -19,38 +19,43 @@ from animus_hub.proxy import MAX_ANSWERS, StreamingProxyHandler
 Test = Callable[[str, "asyncio.Event", "asyncio.Event"], Awaitable[None]]
 
 
+class Live(RequestHandler):
+    """Sends a first event at once, and the last one when the test says ``go``."""
+
+    async def get(self) -> None:
+        self.set_header("Content-Type", "text/event-stream")
+        self.add_header("Set-Cookie", "a=1")
+        self.add_header("Set-Cookie", "b=2")
+        self.write("data: first\n\n")
+        await self.flush()
+        await self.settings["go"].wait()
+        self.write("data: last\n\n")
+
+
+class Packed(RequestHandler):
+    def get(self) -> None:
+        self.set_header("Content-Encoding", "gzip")
+        self.finish(gzip.compress(b"content"))
+
+
+class Moved(RequestHandler):
+    def get(self) -> None:
+        self.redirect("/elsewhere")
+
+
+class Gone(RequestHandler):
+    def delete(self) -> None:
+        self.set_status(204)
+        self.finish()
+
+
+HANDLERS = [("/live", Live), ("/packed", Packed), ("/moved", Moved), ("/gone", Gone)]
+
+
 def through_the_proxy(test: Test) -> None:
     async def run() -> None:
         go, seen = asyncio.Event(), asyncio.Event()
-
-        class Live(RequestHandler):
-            async def get(self) -> None:
-                self.set_header("Content-Type", "text/event-stream")
-                self.add_header("Set-Cookie", "a=1")
-                self.add_header("Set-Cookie", "b=2")
-                self.write("data: first\n\n")
-                await self.flush()
-                await go.wait()
-                self.write("data: last\n\n")
-
-        class Packed(RequestHandler):
-            def get(self) -> None:
-                self.set_header("Content-Encoding", "gzip")
-                self.finish(gzip.compress(b"content"))
-
-        class Moved(RequestHandler):
-            def get(self) -> None:
-                self.redirect("/elsewhere")
-
-        class Gone(RequestHandler):
-            def delete(self) -> None:
-                self.set_status(204)
-                self.finish()
-
-        target = Application(
-            [("/live", Live), ("/packed", Packed), ("/moved", Moved), ("/gone", Gone)], log_function=lambda _: None
-        )
-        servers = [serve(target)]
+        servers = [serve(Application(HANDLERS, go=go, log_function=lambda _: None))]
         configproxy.ProxyHandler = StreamingProxyHandler
         AsyncHTTPClient.configure(None, max_clients=MAX_ANSWERS)
         proxy = configproxy.PythonProxy({"auth_token": "t", "default_target": servers[0][1], "include_prefix": True})
