@@ -55,6 +55,7 @@ PIPELINE_SECONDS = 5.0
 EXPIRE_SECONDS = 10.0
 FIRE_SECONDS = 1.0
 GROUPS_SECONDS = 2.0
+SWEEP_SECONDS = 3600.0
 PRUNE_SECONDS = 600.0
 FOLLOW_SECONDS = 10.0
 GRACE_SECONDS = 10.0
@@ -201,6 +202,7 @@ def start_worker(edge: Edge, clock: SteadyClock, groups: HubGroups) -> Worker:
     worker.every(EXPIRE_SECONDS, "approvals", lambda uow: expire_approvals(uow, system_call()))
     worker.every(FIRE_SECONDS, "schedules", lambda uow: fire_due(uow, system_call()))
     worker.every(FIRE_SECONDS, "firings", lambda uow: resume_firings(uow, system_call()))
+    worker.repeat(SWEEP_SECONDS, "parts", edge.objects.sweep)
     worker.repeat(GROUPS_SECONDS, "groups", lambda: follow_groups(edge, groups))
     worker.every(RECONCILE_SECONDS, "tasks", lambda uow: return_lost_tasks(uow, system_call()))
     worker.every(PIPELINE_SECONDS, "pipelines", sweep_pipelines)

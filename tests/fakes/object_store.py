@@ -40,6 +40,9 @@ class MemoryObjectStore:
         for start in range(0, len(content), CHUNK):
             yield content[start : start + CHUNK]
 
+    async def sweep(self) -> int:
+        return 0
+
     async def check(self) -> None:
         if self.failing is not None:
             raise self.failing

@@ -8,6 +8,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -154,6 +155,91 @@ def test_object_and_its_folders_are_synced_before_anyone_is_told(
     monkeypatch.setattr(os, "fsync", fsync)
     stored = put(store, b"x").digest
     assert synced == [f"sha256/{stored[7:9]}/{stored[9:]}", f"sha256/{stored[7:9]}", "sha256", "."]
+
+
+UPLOADER = """
+import asyncio, sys
+from animus_control.storage.objects import PART_BYTES, open_object_store
+
+async def endless():
+    yield b"x" * (2 * PART_BYTES)
+    print("begun", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(open_object_store(sys.argv[1]).put(sys.argv[2], endless()))
+"""
+
+
+@pytest.fixture
+def part(store: HashedObjectStore, root: Path) -> Path:
+    """What a killed upload leaves."""
+    assert store
+    command = [sys.executable, "-c", UPLOADER, root.as_uri(), digest_bytes(b"x")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as uploading:
+        assert uploading.stdout is not None
+        assert uploading.stdout.readline() == b"begun\n"
+        until(lambda: files(root) != [])
+        uploading.kill()
+    (left,) = files(root)
+    return root / left
+
+
+def age(path: Path, hours: float) -> None:
+    moment = time.time() - hours * 3600
+    os.utime(path, (moment, moment))
+
+
+@pytest.mark.parametrize(("hours", "swept"), [(0, 0), (23.9, 0), (24.1, 1), (1000, 1)])
+def test_what_a_killed_upload_leaves_is_swept_after_a_day(
+    store: HashedObjectStore, part: Path, hours: float, swept: int
+) -> None:
+    age(part, hours)
+    assert asyncio.run(store.sweep()) == swept
+    assert part.exists() is not bool(swept)
+    assert asyncio.run(store.size(digest_bytes(b"x"))) is None
+    assert put(store, b"x").size_bytes == 1  # what is left of one upload is in no other's way
+
+
+def test_objects_and_whatever_is_no_part_are_never_swept(store: HashedObjectStore, root: Path) -> None:
+    stored = root / f"sha256/{digest_bytes(b'x')[7:9]}/{digest_bytes(b'x')[9:]}"
+    put(store, b"x")
+    others = [stored.with_name("notes#1"), stored.with_name(f"{stored.name}#old"), root / f"{stored.name}#1"]
+    for each in others:
+        each.write_bytes(b"somebody's")
+    for each in (stored, *others):
+        age(each, 1000)
+    assert asyncio.run(store.sweep()) == 0
+    assert all(each.exists() for each in (stored, *others))
+
+
+def test_an_upload_that_goes_on_is_not_swept_and_one_that_was_is_refused_and_leaves_nothing(
+    store: HashedObjectStore, root: Path
+) -> None:
+    async def upload(hours: float) -> int:
+        swept = 0
+
+        async def slow() -> AsyncIterator[bytes]:
+            nonlocal swept
+            yield LARGE
+            while not files(root):
+                await asyncio.sleep(0.01)
+            age(root / files(root)[0], hours)
+            swept = await store.sweep()
+            yield b""
+
+        try:
+            await store.put(digest_bytes(LARGE), slow())
+        except AnimusError as error:
+            assert error.code == "service_unavailable"
+        return swept
+
+    assert (asyncio.run(upload(25)), files_in_the_end(root)) == (1, [])
+    assert asyncio.run(upload(23)) == 0
+    assert read(store, digest_bytes(LARGE)) == LARGE
+
+
+def test_a_bucket_sweeps_nothing_of_its_own() -> None:
+    assert asyncio.run(open_object_store("memory:///").sweep()) == 0
 
 
 @pytest.fixture

@@ -134,5 +134,8 @@ class ObjectStore(Protocol):
     def read(self, digest: Digest) -> AsyncIterator[bytes]:
         """Return the bytes in chunks; raises ``MissingError`` when they are gone."""
 
+    async def sweep(self) -> int:
+        """Remove what killed uploads left behind and return how many there were; never of one that goes on."""
+
     async def check(self) -> None:
         """Raise when the store cannot be written."""

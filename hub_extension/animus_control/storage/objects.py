@@ -3,9 +3,10 @@
 """Bytes by digest, in a directory or a bucket: an object is there completely and correctly, or not at all.
 
 The bytes are hashed while they arrive and go to a part file (a multipart upload) that only becomes the object when the
-hash is right; a part that is given up is removed (one that a killed process leaves, ``…#1``, is never read). In a
-directory the object and its folders are synced to the disk before anyone is told of it. Storing an object again
-replaces it by the same bytes, which mends a damaged one.
+hash is right; a part that is given up is removed. One that a killed process leaves, ``…#1``, is never read, and swept
+when nothing was written to it for a day; in a bucket that is the provider's rule for unfinished uploads. In a directory
+the object and its folders are synced to the disk before anyone is told of it. Storing an object again replaces it by
+the same bytes, which mends a damaged one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +32,12 @@ from animus_control.domain.errors import AnimusError, InvalidError, MissingError
 PART_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
 CHECK = "check"
+PART = re.compile(r"[0-9a-f]{62}#\d+")
+"""Name of a part file, as the store's own library makes it."""
+
+ABANDONED_SECONDS = 24 * 3600
+"""After so long without a byte an upload is over, even if somebody still holds its connection."""
+
 # The Rust standard library's spelling of ENOSPC, EFBIG and EDQUOT, the only trace of them that comes through.
 NO_ROOM = re.compile(r"\(os error (?:28|27|122)\)")
 FAILURES = (BaseError, OSError)
@@ -119,6 +128,10 @@ class HashedObjectStore:
         except FAILURES as error:
             raise _translated(error) from error
 
+    async def sweep(self) -> int:
+        """Remove part files that nothing was written to for :data:`ABANDONED_SECONDS`; return how many there were."""
+        return 0 if self._root is None else await asyncio.to_thread(_sweep, self._root, ABANDONED_SECONDS)
+
     def _sync(self, key: str) -> None:
         """Sync an object and the folders above it, which may be new; a bucket has done that by itself."""
         if self._root is None:
@@ -130,6 +143,16 @@ class HashedObjectStore:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _sweep(root: Path, seconds: float) -> int:
+    swept, oldest = 0, time.time() - seconds
+    for path in root.glob("sha256/*/*#*"):
+        with suppress(FileNotFoundError):  # a part that became an object, or was given up, at this very moment
+            if PART.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                path.unlink()
+                swept += 1
+    return swept
 
 
 async def _stored(step: Awaitable[object]) -> None:
