@@ -212,30 +212,31 @@ def test_objects_and_whatever_is_no_part_are_never_swept(store: HashedObjectStor
     assert all(each.exists() for each in (stored, *others))
 
 
-def test_an_upload_that_goes_on_is_not_swept_and_one_that_was_is_refused_and_leaves_nothing(
+async def upload(store: HashedObjectStore, root: Path, *, hours: float) -> StoredObject:
+    """Upload, and sweep in the middle of it, when for so many hours nothing has come."""
+
+    async def pausing() -> AsyncIterator[bytes]:
+        yield LARGE
+        (part,) = await asyncio.to_thread(until, lambda: files(root))
+        age(root / part, hours)
+        await store.sweep()
+        yield b""
+
+    return await store.put(digest_bytes(LARGE), pausing())
+
+
+def test_an_upload_that_goes_on_is_not_swept(store: HashedObjectStore, root: Path) -> None:
+    asyncio.run(upload(store, root, hours=23))
+    assert read(store, digest_bytes(LARGE)) == LARGE
+
+
+def test_an_upload_that_comes_back_after_it_was_swept_is_refused_and_leaves_nothing(
     store: HashedObjectStore, root: Path
 ) -> None:
-    async def upload(hours: float) -> int:
-        swept = 0
-
-        async def slow() -> AsyncIterator[bytes]:
-            nonlocal swept
-            yield LARGE
-            while not files(root):
-                await asyncio.sleep(0.01)
-            age(root / files(root)[0], hours)
-            swept = await store.sweep()
-            yield b""
-
-        try:
-            await store.put(digest_bytes(LARGE), slow())
-        except AnimusError as error:
-            assert error.code == "service_unavailable"
-        return swept
-
-    assert (asyncio.run(upload(25)), files_in_the_end(root)) == (1, [])
-    assert asyncio.run(upload(23)) == 0
-    assert read(store, digest_bytes(LARGE)) == LARGE
+    with pytest.raises(AnimusError) as refused:
+        asyncio.run(upload(store, root, hours=25))
+    assert refused.value.code == "service_unavailable"
+    assert files_in_the_end(root) == []
 
 
 def test_a_bucket_sweeps_nothing_of_its_own() -> None:
