@@ -61,7 +61,7 @@ class Settings:
         port: Port to listen on; 0 takes a free one.
         prefix: ``JUPYTERHUB_SERVICE_PREFIX``: path below which everything is served.
         hub_api_url: ``JUPYTERHUB_API_URL``: where tokens are understood.
-        hub_api_token: ``JUPYTERHUB_API_TOKEN``: this service's own token, to sign browsers in.
+        hub_api_token: ``JUPYTERHUB_API_TOKEN``: this service's own token, to sign browsers in and to ask for groups.
         hub_client_id: ``JUPYTERHUB_CLIENT_ID``: this service's OAuth client; empty without browsers.
         executors: ``ANIMUS_EXECUTORS``: ``name=sha256:<hex of the token's hash>``, separated by commas.
         platform_admins: ``ANIMUS_PLATFORM_ADMINS``: ``service:<name>`` or ``user:<name>``, separated by commas; they
