@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.faults.bug import Bug, Edit
+from tests.faults.planted_outages import OUTAGES
 
 CONTROL = "hub_extension/animus_control"
 ROOT = Path(__file__).parents[2]
@@ -228,7 +229,7 @@ BUGS = (
         ),
         (
             CALLBACKS,
-            "tests/unit/control/services/test_lost_and_canceled.py::test_run_not_found_again_fails_and_its_executor_is_refused",
+            "tests/unit/control/services/test_lost_runs.py::test_run_not_found_again_fails_and_its_executor_is_refused",
         ),
     ),
     Bug(
@@ -259,7 +260,7 @@ BUGS = (
         "an end that is repeated is refused",
         "the recognition of an end by its event",
         (Edit(f"{CONTROL}/services/endings.py", "    if repeated is not None:\n", "    if False:\n"),),
-        (CALLBACKS, "tests/unit/control/services/test_attempts.py::test_same_end_again_changes_nothing"),
+        (CALLBACKS, "tests/unit/control/services/test_endings.py::test_same_end_again_changes_nothing"),
     ),
     Bug(
         "a record is found from another project",
@@ -273,4 +274,5 @@ BUGS = (
         ),
         ("tests/ports/test_records.py::test_record_is_found_as_stored_and_in_its_project_alone",),
     ),
+    *OUTAGES,
 )
