@@ -24,6 +24,7 @@ if __name__ == "__main__":
     _package.__path__ = [_folder]
     sys.modules["animus_runner"] = _package
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -36,6 +37,7 @@ import signal
 import socket
 import tokenize
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from animus_runner import kernel_process, sandbox, warden
@@ -89,6 +91,8 @@ def facts() -> dict[str, Any]:
 def main() -> None:
     """Serve requests until standard input ends; returns only as the kernel of one of them."""
     address = Path(sys.argv[1])
+    loaded: dict[str, tuple[ModuleType, int]] = {}
+    atexit.register(kernel_process.spare, loaded)  # the first one is the last to be called
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # the debugger would print advice into every run's log
     importlib.import_module("ipykernel.kernelapp")
     for name in PRELOADED:
@@ -102,6 +106,7 @@ def main() -> None:
     address.chmod(0o600)
     listener.listen(64)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # wardens are reaped by the system
+    loaded.update(kernel_process.loaded_modules())
     gc.collect()
     gc.freeze()  # what is loaded now stays shared with every run
     os.write(sys.stdout.fileno(), line)
