@@ -13,9 +13,8 @@ import sys
 from collections.abc import Callable
 from logging.handlers import MemoryHandler
 
-import uvloop
-
-from animus_control.bootstrap import StartError, run
+from animus_control.bootstrap import run
+from animus_control.bootstrap.errors import StartError
 from animus_control.settings import SettingsError, read_settings
 
 BUFFERED_REQUESTS = 1000
@@ -33,13 +32,12 @@ def main() -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     flush = _buffer_request_log(enabled=settings.log_requests)
     try:
-        uvloop.run(run(settings, every_half_second=flush))
+        return run(settings, every_half_second=flush)
     except StartError as error:
         print(f"animus-control-plane: {error}", file=sys.stderr)  # noqa: T201 - for whoever starts it, not for the log
         return 1
     finally:
         flush()
-    return 0
 
 
 def _buffer_request_log(*, enabled: bool) -> Callable[[], None]:

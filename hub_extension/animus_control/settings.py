@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from animus_contracts.failpoints import Rule, parse_rules
+from animus_control.domain.limits import Limits
 from animus_control.failpoints import POINTS
 
 PREFIX = "ANIMUS_"
@@ -125,6 +127,16 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         schedule_seconds=max(60, _number(environment, "ANIMUS_SCHEDULE_SECONDS", DEFAULT_SCHEDULE_SECONDS)),
         log_requests=_number(environment, "ANIMUS_LOG_REQUESTS", 1) != 0,
         failpoints=_failpoints(environment),
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the bounds that an installation sets."""
+    return Limits(
+        lease=timedelta(seconds=settings.lease_seconds),
+        approval=timedelta(seconds=settings.approval_seconds),
+        schedule_interval=timedelta(seconds=settings.schedule_seconds),
+        repository_schemes=settings.repository_schemes,
     )
 
 

@@ -85,7 +85,7 @@ class Worker:
 
     def repeat(self, seconds: float, name: str, action: Callable[[], Awaitable[Any]]) -> None:
         """Start in the same way what is more than one unit of work."""
-        self._tasks.append(asyncio.create_task(_repeat(seconds, name, action)))
+        self._tasks.append(asyncio.create_task(repeat(seconds, name, action)))
 
     async def stop(self) -> None:
         """Stop all jobs; one that has begun its unit of work is let finish it by the database."""
@@ -97,7 +97,8 @@ class Worker:
         await asyncio.wrap_future(self._database.write(job))
 
 
-async def _repeat(seconds: float, name: str, action: Callable[[], Awaitable[Any]]) -> None:
+async def repeat(seconds: float, name: str, action: Callable[[], Awaitable[Any]]) -> None:
+    """Act, and again some seconds after each time that ended, for ever; what fails is logged."""
     while True:
         try:
             await action()

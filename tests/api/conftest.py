@@ -21,7 +21,9 @@ from tornado.netutil import bind_sockets
 from animus_contracts.projects import Role
 from animus_control.api.application import AnimusApplication
 from animus_control.api.authentication import Authenticator, hash_token
-from animus_control.api.edge import Edge, utc_now
+from animus_control.api.backend import Backend, utc_now
+from animus_control.api.desk import LocalDesk
+from animus_control.api.edge import Edge
 from animus_control.api.pages import page_routes
 from animus_control.api.parsing import MAX_HEADER_BYTES
 from animus_control.api.wakeups import Wakeups
@@ -156,14 +158,15 @@ def build_edge(
         return await loop.run_in_executor(readers, database.read, lambda uow: uow.tokens.find(hashed))
 
     executors = {"local": hash_token(EXECUTOR_TOKEN)}
+    limits = more.get("limits", Limits(repository_schemes=frozenset({"https", "file"})))
+    clock = more.get("clock", utc_now)
     fields: dict[str, Any] = {
         "prefix": PREFIX,
         "database": database,
         "objects": objects,
-        "authenticator": Authenticator(
-            users=users, executors=executors, find_token=find_token, clock=more.get("clock", utc_now)
-        ),
-        "limits": Limits(repository_schemes=frozenset({"https", "file"})),
+        "authenticator": Authenticator(users=users, executors=executors, find_token=find_token, clock=clock),
+        "desk": LocalDesk(Backend(database=database, limits=limits, readers=readers, clock=clock)),
+        "limits": limits,
         "wakeups": Wakeups(loop),
         "readers": readers,
         "max_object_bytes": MAX_OBJECT_BYTES,

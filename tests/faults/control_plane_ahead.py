@@ -11,14 +11,14 @@ import sys
 from datetime import datetime, timedelta
 
 from animus_control.__main__ import main
-from animus_control.storage.database import StoredDatabase
+from animus_control.storage.database import ReadableStore
 
 if __name__ == "__main__":
-    ahead, present = timedelta(seconds=int(sys.argv[1])), StoredDatabase.now
+    ahead, present = timedelta(seconds=int(sys.argv[1])), ReadableStore.now
 
-    def now(self: StoredDatabase) -> datetime:
+    def now(self: ReadableStore) -> datetime:
         """Return the present of a database whose clock is ahead."""
         return present(self) + ahead
 
-    StoredDatabase.now = now  # type: ignore[method-assign]  # the one source of time that a control plane has
+    ReadableStore.now = now  # type: ignore[method-assign]  # the one source of time that a control plane has
     sys.exit(main())

@@ -106,6 +106,7 @@ class AnimusApplication(Application):
         pages: Further routes: template below the prefix, handler, keyword arguments.
         endpoints: The table; another one only in tests.
         operations: The register of operations.
+        cookie_secret: What cookies are signed with; the same in all processes that serve one address.
         settings: Settings for tornado and the Hub's OAuth client.
     """
 
@@ -116,9 +117,11 @@ class AnimusApplication(Application):
         pages: Sequence[tuple[str, type[RequestHandler], dict[str, Any]]] = (),
         endpoints: Sequence[Endpoint] = ENDPOINTS,
         operations: Collection[str] = OPERATIONS.keys(),
+        cookie_secret: bytes | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(log_function=lambda _handler: None, cookie_secret=secrets.token_bytes(32), **settings)
+        secret = cookie_secret or secrets.token_bytes(32)
+        super().__init__(log_function=lambda _handler: None, cookie_secret=secret, **settings)
         self._edge = edge
         self._routes: Routes[Callable[[Mapping[str, str]], Target]] = Routes()
         for endpoint in endpoints:

@@ -16,12 +16,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from animus_contracts.audit import Action, AuditRecord, Outcome
 from animus_contracts.endpoint import Caller, Endpoint
-from animus_contracts.identifiers import ProjectId
+from animus_control.api.rejections import Rejection, TokenOf
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import Principal, PrincipalKind, RunClaim
-from animus_control.services.ports import UnitOfWork
 from animus_control.services.run_repositories import StoredToken
 from animus_control.services.tokens import PREFIXES, RUN, token_hash
 
@@ -52,6 +50,16 @@ class RejectedTokenError(UnauthenticatedError):
         super().__init__("The token is not valid here")
         self.known = known
         self.reason = reason
+
+    def rejection(self, request_id: str) -> Rejection:
+        """Return what is recorded of it."""
+        known = self.known
+        whose = (
+            TokenOf(project_id=known.project_id, run_id=known.run_id, execution_id=known.execution_id)
+            if known
+            else None
+        )
+        return Rejection(reason=self.reason, request_id=request_id, token_of=whose)
 
 
 class Users(Protocol):
@@ -185,20 +193,3 @@ class Authenticator:
         if known.execution_id != execution_id:
             return "other_execution"
         return "expired" if known.expires_at <= self._clock() else ""
-
-
-def record_rejection(uow: UnitOfWork, error: RejectedTokenError, *, now: datetime, request_id: str) -> None:
-    """Write a rejected token into the audit log; it names the run the token belonged to, never the token."""
-    known = error.known
-    uow.audit.append(
-        AuditRecord(
-            occurred_at=now,
-            project_id=ProjectId(known.project_id) if known else None,
-            actor=f"run:{known.run_id}" if known else "anonymous",
-            action=Action.TOKEN_REJECTED,
-            resource=f"execution:{known.execution_id}" if known else "execution:unknown",
-            outcome=Outcome.DENIED,
-            request_id=request_id,
-            details={"reason": error.reason},
-        )
-    )

@@ -50,7 +50,7 @@ class _EventsHandler(EndpointHandler):
     async def get(self) -> None:
         """Stream events until the reader leaves, loses its right, or there is nothing more to come."""
         after = self._position()
-        project_id = await self.decide(self._project_id, write=False)
+        project_id = await self.read(self._project_id)
         with self.edge.wakeups.waiting(self._channel(project_id)) as event:
             events, ended = await self._batch(after)
             if ended and not events:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One handler serves every operation of the endpoint table: authenticate, parse, decide and record, answer.
 
-Authentication happens when the headers are here, before a body is read. A refusal is audited in a transaction of
-its own. Errors leave through one door (:mod:`animus_control.api.problems`), and every answer is logged by an
-allow-list of facts: no header, no body, no query, no path.
+Authentication happens when the headers are here, before a body is read. What may change something is decided at the
+desk (:mod:`animus_control.api.desk`). Errors leave through one door (:mod:`animus_control.api.problems`), and every
+answer is logged by an allow-list of facts: no header, no body, no query, no path.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from animus_contracts import API_PREFIX
 from animus_contracts.endpoint import Body, Caller, Endpoint
 from animus_contracts.problems import PROBLEM_MEDIA_TYPE
 from animus_control.api import parsing, problems
-from animus_control.api.authentication import RejectedTokenError, bearer_token, record_rejection
+from animus_control.api.authentication import RejectedTokenError, bearer_token
+from animus_control.api.backend import Work
 from animus_control.api.browser import BrowserHandler
-from animus_control.api.edge import Edge, Work
-from animus_control.api.idempotency import Answer
+from animus_control.api.desk import Request
+from animus_control.api.edge import Edge
+from animus_control.api.idempotency import Answer, Key
 from animus_control.domain.errors import AnimusError, DeniedError, InvalidError
 from animus_control.domain.identity import Principal
 from animus_control.failpoints import AFTER, BEFORE, failpoint
-from animus_control.services import access
 from animus_control.services.calls import Call
 
 T = TypeVar("T")
@@ -129,7 +130,7 @@ class Handler(BrowserHandler):
 
 
 class EndpointHandler(Handler):
-    """What all endpoints share: who calls, and how a decision is made and a refusal recorded."""
+    """What all endpoints share: who calls, and how it is decided."""
 
     endpoint: Endpoint
     principal: Principal
@@ -146,21 +147,39 @@ class EndpointHandler(Handler):
             raise
         self.subject = self.principal.subject
 
-    async def decide(self, work: Work[T], *, write: bool) -> T:
-        """Run a unit of work; when it is a refusal, record that in a unit of work of its own."""
+    async def read(self, work: Work[T]) -> T:
+        """Run a unit of work that only reads; when it is denied, have that recorded."""
         failpoint(BEFORE, self.endpoint.operation)
         try:
-            result = await (self.edge.write(work) if write else self.edge.read(work))
+            result = await self.edge.read(work)
         except DeniedError as denied:
-            error, call = denied, self.call()
-            await self.edge.write(lambda uow: access.record_denial(uow, call, self.endpoint, error))
+            await self.edge.desk.deny(self.request_for(), denied.code)
             raise
         failpoint(AFTER, self.endpoint.operation)
         return result
 
-    def call(self, *, if_match: int | None = None) -> Call:
-        """Build the call of this request."""
-        return self.edge.call(self.principal, request_id=self.request_id, path=self.parameters, if_match=if_match)
+    async def perform(self, message: Any = None, *, if_match: int | None = None, key: Key | None = None) -> Answer:
+        """Have the operation performed that may change something."""
+        failpoint(BEFORE, self.endpoint.operation)
+        answer = await self.edge.desk.perform(self.request_for(message, if_match=if_match, key=key))
+        failpoint(AFTER, self.endpoint.operation)
+        return answer
+
+    def request_for(self, message: Any = None, *, if_match: int | None = None, key: Key | None = None) -> Request:
+        """Build what the desk is asked."""
+        return Request(
+            operation=self.endpoint.operation,
+            principal=self.principal,
+            path=self.parameters,
+            request_id=self.request_id,
+            if_match=if_match,
+            message=message,
+            key=key,
+        )
+
+    def call(self) -> Call:
+        """Build the call with which this request reads."""
+        return self.edge.call(self.principal, request_id=self.request_id, path=self.parameters)
 
     def query(self) -> Any:
         """Return the parsed query."""
@@ -190,8 +209,6 @@ class EndpointHandler(Handler):
         return await self.edge.authenticator.authenticate(self.endpoint, self.parameters, token)
 
     async def _record_rejection(self, error: RejectedTokenError) -> None:
-        now, request_id = self.edge.clock(), self.request_id
         self.edge.metrics.count_rejection()
-        if error.known is None and not self.edge.rejections.take():
-            return
-        await self.edge.write(lambda uow: record_rejection(uow, error, now=now, request_id=request_id))
+        if error.known is not None or self.edge.rejections.take():
+            await self.edge.desk.reject(error.rejection(self.request_id))

@@ -37,9 +37,8 @@ class ReadinessHandler(Handler):
 
     async def get(self) -> None:
         """Run the checks and name those that fail."""
-        loop = asyncio.get_running_loop()
         checks = {
-            "database": loop.run_in_executor(self.edge.readers, self.edge.database.check),
+            "database": self.edge.desk.check(),
             "objects": self.edge.objects.check(),
         }
         results = await asyncio.gather(*(_passes(check) for check in checks.values()))

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
-from animus_control.api.edge import Edge
+from animus_control.api.backend import Backend
 from animus_control.api.hub_users import TIMEOUT_SECONDS, own_groups
 from animus_control.domain.identity import SYSTEM
 from animus_control.domain.user_groups import KnownGroups
@@ -83,11 +83,11 @@ class HubGroups:
         self._client.close()
 
 
-async def follow_groups(edge: Edge, hub: HubGroups) -> Sequence[KnownGroups]:
+async def follow_groups(backend: Backend, hub: HubGroups) -> Sequence[KnownGroups]:
     """Ask about everybody of whom it must soon be known; the Hub is asked between two units of work, never in one."""
-    call = edge.call(SYSTEM, request_id=uuid.uuid4().hex, path={})
-    names = await edge.read(lambda uow: users_to_ask(uow, call))
-    answers = await asyncio.gather(*[hub.ask(name, edge.clock()) for name in names])
+    call = backend.call(SYSTEM, request_id=uuid.uuid4().hex, path={})
+    names = await backend.read(lambda uow: users_to_ask(uow, call))
+    answers = await asyncio.gather(*[hub.ask(name, backend.clock()) for name in names])
     if answers:
-        await edge.write(lambda uow: note_groups(uow, answers))
+        await backend.write(lambda uow: note_groups(uow, answers))
     return answers

@@ -119,7 +119,7 @@ def answer(uow: UnitOfWork, call: Call, endpoint: Endpoint, message: Any) -> Ans
     result = access.perform(uow, call, endpoint, message)
     return Answer(
         endpoint.status,
-        b"" if endpoint.response is None else encode(result),
+        b"" if result is None else encode(result),
         location_of(endpoint, call.path, result),
         result.version if isinstance(result, VERSIONED) else None,
     )

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from animus_control.api.handler import encode
-from animus_control.api.idempotency import Answer
+import msgspec
+
 from animus_control.api.operation import OperationHandler
 from animus_control.api.wakeups import wait
-from animus_control.services import access
 from animus_control.services.executors import channel_of
 from animus_control.services.moves import EVERY_QUEUE, queue_of
 from animus_control.services.tasks import CHANNEL as TASKS
@@ -38,11 +36,11 @@ class LongPollHandler(OperationHandler):
         with self.edge.wakeups.waiting(*self.channels(message)) as event:
             while not self._gone:
                 event.clear()
-                ask = partial(access.perform, call=self.call(), endpoint=self.endpoint, message=message)
-                reply = await self.decide(ask, write=True)
+                answer = await self.perform(message)
                 left = deadline - self.edge.now()
-                if self.tells(reply) or left <= 0 or self.edge.wakeups.closing:
-                    self.reply(Answer(self.endpoint.status, encode(reply)))
+                tells = self.tells(msgspec.json.decode(answer.body, type=self.endpoint.response))
+                if tells or left <= 0 or self.edge.wakeups.closing:
+                    self.reply(answer)
                     return
                 await wait(event, left)
 

@@ -13,9 +13,8 @@ from typing import Any
 from animus_contracts.endpoint import Body
 from animus_control.api import parsing
 from animus_control.api.handler import DRAINED_BYTES, EndpointHandler
-from animus_control.api.idempotency import answer_once, build_key
+from animus_control.api.idempotency import answer, build_key
 from animus_control.domain.errors import AnimusError, InvalidError
-from animus_control.services.calls import Call
 
 
 class BodyHandler(EndpointHandler):
@@ -82,12 +81,12 @@ class OperationHandler(BodyHandler):
         if_match = parsing.parse_if_match(self.request.headers.get("If-Match"))
         if endpoint.matches and if_match is None:
             raise InvalidError("precondition_required", remedy="Read the resource and send its ETag as If-Match")
-        call = self.call(if_match=if_match)
-        if not endpoint.keyed:
-            work = partial(answer_once, call=call, endpoint=endpoint, message=message, key=None)
-            self.reply(await self.decide(work, write=endpoint.is_write))
-            return
-        await self._operate_once(call, message)
+        if not endpoint.is_write:
+            self.reply(await self.read(partial(answer, call=self.call(), endpoint=endpoint, message=message)))
+        elif not endpoint.keyed:
+            self.reply(await self.perform(message, if_match=if_match))
+        else:
+            await self._perform_once(message, if_match)
 
     get = post = put = patch = delete = operate
 
@@ -99,13 +98,12 @@ class OperationHandler(BodyHandler):
             raise InvalidError("unsupported_media_type", f"The body must be {Body.JSON.value}")
         return self.parse(bytes(self._body))
 
-    async def _operate_once(self, call: Call, message: Any) -> None:
+    async def _perform_once(self, message: Any, if_match: int | None) -> None:
         endpoint, request = self.endpoint, self.request
         value = parsing.parse_idempotency_key(request.headers.get("Idempotency-Key"))
         key = build_key(value, subject=self.subject, method=endpoint.method, path=request.path, body=bytes(self._body))
         with self.edge.in_progress.only(key):
-            work = partial(answer_once, call=call, endpoint=endpoint, message=message, key=key)
-            self.reply(await self.decide(work, write=True))
+            self.reply(await self.perform(message, if_match=if_match, key=key))
 
 
 def _too_large() -> InvalidError:

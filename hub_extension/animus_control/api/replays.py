@@ -26,9 +26,7 @@ class ReplayHandler(OperationHandler):
         self.message()
         parse_idempotency_key(self.request.headers.get("Idempotency-Key"))
         call = self.call()
-        needed = await self.decide(
-            lambda uow: repeats.bytes_for_replay(uow, access.enter(uow, call, self.endpoint)), write=False
-        )
+        needed = await self.read(lambda uow: repeats.bytes_for_replay(uow, access.enter(uow, call, self.endpoint)))
         asking = asyncio.Semaphore(ASKED_AT_ONCE)
 
         async def is_there(digest: Digest) -> bool:

@@ -10,37 +10,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
-from typing import NamedTuple
 from urllib.parse import quote
+
+import msgspec
 
 from animus_contracts.datasets import StoredObject
 from animus_contracts.digests import DIGEST, Digest
 from animus_contracts.endpoint import Body, Caller
 from animus_contracts.problems import Fault
-from animus_control.api.handler import EndpointHandler, encode
-from animus_control.api.idempotency import Answer
-from animus_control.api.locations import location_of
+from animus_control.api.handler import EndpointHandler
 from animus_control.api.operation import BodyHandler
 from animus_control.domain.errors import ConflictError, InvalidError, MissingError
-from animus_control.services import access, artifacts, datasets, executions, objects, tasks
-from animus_control.services.calls import Call
-from animus_control.services.ports import UnitOfWork
+from animus_control.services import access
+from animus_control.services.objects import Content
+
+_CONTENT = msgspec.json.Decoder(Content)
 
 WAITING_CHUNKS = 8
 """How many received chunks may wait for the store before the sender is made to wait."""
 
 
 MEND = "Upload the same bytes once more, which replaces what the store holds."
-
-
-class Content(NamedTuple):
-    """What a download delivers."""
-
-    digest: Digest
-    size_bytes: int
-    name: str
 
 
 class Chunks:
@@ -96,7 +88,7 @@ class UploadHandler(BodyHandler):
         digest = require_digest(self.parameters["digest"])
         self.query()
         call = self.call()
-        await self.decide(lambda uow: access.enter(uow, call, self.endpoint), write=False)
+        await self.read(lambda uow: access.enter(uow, call, self.endpoint))
         self._chunks = Chunks()
         self._storing = asyncio.create_task(self.edge.objects.put(digest, aiter(self._chunks)))
         self._storing.add_done_callback(lambda _task: self._chunks.end())
@@ -114,49 +106,13 @@ class UploadHandler(BodyHandler):
         if self._storing is None:
             raise RuntimeError("an upload that was not refused is being stored")
         self._chunks.end()
-        stored = await self._storing
-        call = self.call()
-
-        def note(uow: UnitOfWork) -> StoredObject:
-            return objects.note_stored(uow, access.enter(uow, call, self.endpoint), stored)
-
-        await self.decide(note, write=True)
-        location = location_of(self.endpoint, self.parameters, stored)
-        self.reply(Answer(self.endpoint.status, encode(stored), location))
+        self.reply(await self.perform(await self._storing))
 
     def on_connection_close(self) -> None:
         """Keep nothing of an upload that broke off."""
         if self._storing is not None:
             self._storing.cancel()
         super().on_connection_close()
-
-
-def _dataset_file(uow: UnitOfWork, call: Call) -> Content:
-    entry = datasets.file_for_download(uow, call)
-    return Content(entry.digest, entry.size_bytes, entry.path)
-
-
-def _artifact(uow: UnitOfWork, call: Call) -> Content:
-    artifact = artifacts.for_download(uow, call)
-    return Content(artifact.digest, artifact.size_bytes, artifact.name)
-
-
-def _input(uow: UnitOfWork, call: Call) -> Content:
-    entry = executions.input_for_fetch(uow, call)
-    return Content(entry.digest, entry.size_bytes, entry.path)
-
-
-def _task_object(uow: UnitOfWork, call: Call) -> Content:
-    digest, size = tasks.object_for_fetch(uow, call)
-    return Content(digest, size, digest)
-
-
-DOWNLOADS: Mapping[str, Callable[[UnitOfWork, Call], Content]] = {
-    "artifacts.download": _artifact,
-    "dataset_versions.download": _dataset_file,
-    "executions.input": _input,
-    "tasks.object": _task_object,
-}
 
 
 class DownloadHandler(EndpointHandler):
@@ -167,9 +123,7 @@ class DownloadHandler(EndpointHandler):
     async def get(self) -> None:
         """Authorise, audit, then stream."""
         self.query()
-        call, find = self.call(), DOWNLOADS[self.endpoint.operation]
-        audited = self.endpoint.caller is Caller.USER  # a run's own inputs are in its plan already
-        content = await self.decide(lambda uow: find(uow, access.enter(uow, call, self.endpoint)), write=audited)
+        content = await self._find()
         await self._require_whole(content)
         self.set_header("Content-Type", Body.BYTES.value)
         self.set_header("Content-Length", str(content.size_bytes))
@@ -178,6 +132,13 @@ class DownloadHandler(EndpointHandler):
         async for chunk in self.edge.objects.read(content.digest):
             self.write(chunk)
             await self.flush()
+
+    async def _find(self) -> Content:
+        """Find out what is delivered. Downloads are audited; a run's own inputs are in its plan already."""
+        if self.endpoint.caller is Caller.USER:
+            return _CONTENT.decode((await self.perform()).body)
+        call = self.call()
+        return await self.read(lambda uow: access.perform(uow, call, self.endpoint, None))
 
     async def _require_whole(self, content: Content) -> None:
         """Refuse bytes whose number changed in the store, which would break off or overrun the answer."""

@@ -10,6 +10,7 @@ from animus_contracts.pages import DigestQuery, ListQuery, Page
 from animus_control.domain.names import digest_faults, refuse
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
+from animus_control.services.objects import Content
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import by_id, project_of, require
@@ -34,11 +35,12 @@ def find_artifacts(uow: UnitOfWork, call: Call, message: DigestQuery) -> Page[Ma
     return Page(items=made, next_cursor=page.next_cursor)
 
 
-def for_download(uow: UnitOfWork, call: Call) -> Artifact:
+@operation("artifacts.download")
+def for_download(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - every operation has a message
     """Return the artifact that a download names, and audit the download."""
     artifact = by_id(call, uow.artifacts, "artifact", "artifact")
     require(artifact if artifact.run_id == call.path["run"] else None, "artifact")
     details = {"run_id": artifact.run_id, "name": artifact.name, "digest": artifact.digest}
     resource = f"artifact:{artifact.artifact_id}"
     uow.audit.append(audited(call, Action.ARTIFACT_DOWNLOADED, resource, details=details))
-    return artifact
+    return Content(digest=artifact.digest, size_bytes=artifact.size_bytes, name=artifact.name)

@@ -20,6 +20,7 @@ from animus_control.services import (  # noqa: F401 - they register their operat
     inspections,
     lineage,
     metrics,
+    objects,
     pipelines,
     policies,
     preflights,

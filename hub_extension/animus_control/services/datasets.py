@@ -11,7 +11,6 @@ from animus_contracts.datasets import (
     Dataset,
     DatasetFile,
     DatasetVersion,
-    FileEntry,
     content_digest,
 )
 from animus_contracts.identifiers import DatasetId, DatasetVersionId
@@ -22,6 +21,7 @@ from animus_control.domain.errors import ConflictError, MissingError
 from animus_control.domain.names import digest_faults, label_faults, name_faults, refuse, text_faults
 from animus_control.services.calls import Call, audited
 from animus_control.services.listing import paged
+from animus_control.services.objects import Content
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.repositories import AlreadyExistsError
@@ -114,7 +114,8 @@ def read_version(uow: UnitOfWork, call: Call, message: None) -> DatasetVersion: 
     return by_id(call, uow.dataset_versions, "version", "dataset version", "dataset_version_not_found")
 
 
-def file_for_download(uow: UnitOfWork, call: Call) -> FileEntry:
+@operation("dataset_versions.download")
+def file_for_download(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - as above
     """Return the file of a version that a download names by its digest, and audit the download."""
     version = by_id(call, uow.dataset_versions, "version", "dataset version", "dataset_version_not_found")
     entry = next((entry for entry in version.files if entry.digest == call.path["digest"]), None)
@@ -123,7 +124,7 @@ def file_for_download(uow: UnitOfWork, call: Call) -> FileEntry:
     details = {"path": entry.path, "digest": entry.digest}
     resource = f"dataset_version:{version.version_id}"
     uow.audit.append(audited(call, Action.DATASET_VERSION_DOWNLOADED, resource, details=details))
-    return entry
+    return Content(digest=entry.digest, size_bytes=entry.size_bytes, name=entry.path)
 
 
 def _next_version(uow: UnitOfWork, call: Call, dataset: Dataset, message: CreateDatasetVersion) -> DatasetVersion:

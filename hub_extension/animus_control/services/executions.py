@@ -12,7 +12,6 @@ from __future__ import annotations
 import msgspec
 
 from animus_contracts.audit import Action
-from animus_contracts.datasets import FileEntry
 from animus_contracts.executions import (
     Execution,
     ExecutionState,
@@ -32,6 +31,7 @@ from animus_control.services.access import RefusedError
 from animus_control.services.admission import objection, policy_failure
 from animus_control.services.calls import Call, audited
 from animus_control.services.moves import store_move
+from animus_control.services.objects import Content
 from animus_control.services.operations import operation
 from animus_control.services.policies import decision_details
 from animus_control.services.ports import UnitOfWork
@@ -89,7 +89,8 @@ def heartbeat(uow: UnitOfWork, call: Call, message: Heartbeat) -> HeartbeatReply
     )
 
 
-def input_for_fetch(uow: UnitOfWork, call: Call) -> FileEntry:
+@operation("executions.input")
+def input_for_fetch(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - every operation has a message
     """Return the file of one of the run's inputs that a fetch names by its digest.
 
     Raises:
@@ -101,7 +102,7 @@ def input_for_fetch(uow: UnitOfWork, call: Call) -> FileEntry:
     entry = next((entry for entry in entries if entry.digest == call.path["digest"]), None)
     if entry is None:
         raise MissingError("not_found", "No input of this run has this digest.")
-    return entry
+    return Content(digest=entry.digest, size_bytes=entry.size_bytes, name=entry.path)
 
 
 def reporting(uow: UnitOfWork, call: Call) -> Execution:

@@ -4,13 +4,33 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from animus_contracts.audit import Action
 from animus_contracts.datasets import StoredObject
+from animus_contracts.digests import Digest
 from animus_control.services.calls import Call, audited
+from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import project_of
 
 
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What a download delivers.
+
+    Attributes:
+        digest: Of its bytes.
+        size_bytes: How many.
+        name: What they are called.
+    """
+
+    digest: Digest
+    size_bytes: int
+    name: str
+
+
+@operation("executions.put_object")
+@operation("objects.put")
 def note_stored(uow: UnitOfWork, call: Call, stored: StoredObject) -> StoredObject:
     """Note that the call's project, or the project of its run, holds bytes that were just stored and hashed.
 

@@ -95,7 +95,20 @@ class UnitOfWork(Protocol):
         """Wake who waits on a channel (``queue:<platform>``, ``tasks``, ``run:<id>``, …) when this is durable."""
 
 
-class Database(Protocol):
+class ReadableDatabase(Protocol):
+    """Runs units of work that only read."""
+
+    def read(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run work that only reads, on this thread, in one consistent snapshot."""
+
+    def now(self) -> datetime:
+        """Return the database's present, which all that share it agree on."""
+
+    def close(self) -> None:
+        """Finish the queued work and release everything."""
+
+
+class Database(ReadableDatabase, Protocol):
     """Runs units of work. Durable before the answer, always."""
 
     def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
@@ -104,20 +117,11 @@ class Database(Protocol):
         Work may be done more than once, of which one time counts: it changes nothing but its unit of work.
         """
 
-    def read(self, work: Callable[[UnitOfWork], T]) -> T:
-        """Run work that only reads, on this thread, in one consistent snapshot."""
-
-    def now(self) -> datetime:
-        """Return the database's present, which all that share it agree on."""
-
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""
 
     def check(self) -> None:
         """Raise when the database cannot be read and written."""
-
-    def close(self) -> None:
-        """Finish the queued work and release everything."""
 
 
 class ObjectStore(Protocol):

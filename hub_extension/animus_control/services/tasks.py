@@ -31,6 +31,7 @@ from animus_contracts.tasks import (
 )
 from animus_control.domain.errors import ConflictError, InvalidError, MissingError
 from animus_control.services.calls import Call
+from animus_control.services.objects import Content
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 
@@ -112,8 +113,9 @@ def end_task(uow: UnitOfWork, call: Call, message: EndTask) -> TaskEnded:
     return TaskEnded(state=state)
 
 
-def object_for_fetch(uow: UnitOfWork, call: Call) -> tuple[Digest, int]:
-    """Return digest and size of bytes that a task's executor asks for.
+@operation("tasks.object")
+def object_for_fetch(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - every operation has a message
+    """Return the bytes that a task's executor asks for.
 
     Raises:
         MissingError: If the task does not read them, whether or not the project holds them.
@@ -122,7 +124,7 @@ def object_for_fetch(uow: UnitOfWork, call: Call) -> tuple[Digest, int]:
     size = _kind(task).size(uow, task, digest) if task.state is TaskState.LEASED else None
     if size is None:
         raise MissingError("not_found", "The task reads no bytes with this digest.")
-    return digest, size
+    return Content(digest=digest, size_bytes=size, name=digest)
 
 
 def return_lost_tasks(uow: UnitOfWork, call: Call) -> int:

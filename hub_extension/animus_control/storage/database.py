@@ -27,22 +27,15 @@ T = TypeVar("T")
 CHECK_SECONDS = 5.0
 
 
-class StoredDatabase:
-    """A database with one writer thread and many readers.
+class ReadableStore:
+    """A database that is read.
 
     Args:
-        writer: Engine of the writer.
         reader: Engine of the readers; its connections cannot write.
     """
 
-    def __init__(self, writer: Engine, reader: Engine) -> None:
-        self._engines = (writer, reader)
-        self._notifications = Notifications(writer)
-        self._writer = Writer(writer, announce=self._notifications.announce, notify=self._notifications.deliver)
-
-    def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
-        """Queue work for the writer; see :class:`animus_control.services.ports.Database`."""
-        return self._writer.submit(work)
+    def __init__(self, reader: Engine) -> None:
+        self._reader = reader
 
     def read(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run work that only reads, on this thread, in one consistent snapshot.
@@ -51,9 +44,8 @@ class StoredDatabase:
             AnimusError: ``service_unavailable`` when the database cannot answer.
             ReadOnlyError: If the work tried to write.
         """
-        _, reader = self._engines
         try:
-            with reader.begin() as connection:
+            with self._reader.begin() as connection:
                 session = Session(Transaction(connection, Known()), writable=False)
                 return work(StoredUnitOfWork(session))
         except (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS) as error:
@@ -65,15 +57,37 @@ class StoredDatabase:
         Raises:
             AnimusError: ``service_unavailable`` when the database cannot answer.
         """
-        _, reader = self._engines
-        if reader.dialect.name == "sqlite":
+        if self._reader.dialect.name == "sqlite":
             return datetime.now(UTC)
         try:
-            with reader.connect() as connection:
+            with self._reader.connect() as connection:
                 present: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
                 return present.astimezone(UTC)
         except (DBAPIError, PoolTimeoutError) as error:
             raise translate(error) from error
+
+    def close(self) -> None:
+        """Release everything."""
+        self._reader.dispose()
+
+
+class StoredDatabase(ReadableStore):
+    """A database with one writer thread and many readers.
+
+    Args:
+        writer: Engine of the writer.
+        reader: Engine of the readers; its connections cannot write.
+    """
+
+    def __init__(self, writer: Engine, reader: Engine) -> None:
+        super().__init__(reader)
+        self._engine = writer
+        self._notifications = Notifications(writer)
+        self._writer = Writer(writer, announce=self._notifications.announce, notify=self._notifications.deliver)
+
+    def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
+        """Queue work for the writer; see :class:`animus_control.services.ports.Database`."""
+        return self._writer.submit(work)
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""
@@ -93,5 +107,5 @@ class StoredDatabase:
         """Finish the queued work and release everything."""
         self._writer.close()
         self._notifications.close()
-        for engine in self._engines:
-            engine.dispose()
+        self._engine.dispose()
+        super().close()

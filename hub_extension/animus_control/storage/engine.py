@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
-from animus_control.storage.database import StoredDatabase
+from animus_control.storage.database import ReadableStore, StoredDatabase
 from animus_control.storage.failures import translate
 
 READERS = 8
@@ -75,6 +75,13 @@ def open_database(url: str) -> StoredDatabase:
     finally:
         engines.writer.dispose()
     return StoredDatabase(engines.writer, engines.reader)
+
+
+def open_for_reading(url: str) -> ReadableStore:
+    """Open a database, which must have the newest schema, where another process writes."""
+    engines = build_engines(url)
+    engines.writer.dispose()
+    return ReadableStore(engines.reader)
 
 
 def build_engines(url: str) -> Engines:
