@@ -6,126 +6,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
-from animus_contracts.assignments import SUPERVISOR_LOG, Assignment, AttemptResult
+from animus_contracts.assignments import SUPERVISOR_LOG, AttemptResult
 from animus_contracts.digests import digest_bytes
-from animus_contracts.executions import Capacity, EndExecution, LeaseRequest, StartExecution, Verdict
-from animus_contracts.plans import PlannedEnvironment
-from animus_contracts.runs import Failure, FailureReason, Limitation
+from animus_contracts.executions import EndExecution, Verdict
+from animus_contracts.runs import FailureReason, Limitation
 from animus_executor import handles
-from animus_executor.agent import Agent
-from animus_executor.attempts import Attempts
-from animus_executor.cancellations import CancellationWatch
-from animus_executor.control_plane import ControlPlane
-from animus_executor.installation import InterruptedBuildError, UnrealisableError
+from animus_executor.installation import UnrealisableError
 from animus_executor.kernel_parents import KernelParentError
-from animus_executor.machine import Occupancy
-from animus_executor.runs import Record, RunFolders
-from animus_executor.settings import Settings
 from animus_executor.verdicts import end_patiently
-from tests.fakes.backend import KILLED, FakeBackend
-from tests.fakes.control_plane import EXECUTOR_TOKEN, Attempt, ControlPlaneSimulator
-from tests.fakes.plans import a_lease, a_plan, an_assignment
+from tests.fakes.backend import KILLED
+from tests.fakes.control_plane import EXECUTOR_TOKEN
+from tests.fakes.plans import a_plan
 from tests.patience import until
-
-OFFLINE_SECONDS = 2.5
-CANARY = "ar_canary-of-these-tests"
-CANCELED = AttemptResult(verdict=Verdict.CANCELED)
-BROKEN = Failure(reason=FailureReason.USER_CODE, summary="Cell 1 raised ValueError.")
-
-
-class Prepared:
-    """Environments and kernel parents that are always there, unless they are told to fail."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.error: Exception | None = None
-        self.is_building = False
-        self.uses: list[Path] = []
-
-    @contextmanager
-    def realised(self, planned: PlannedEnvironment, stopping: threading.Event) -> Iterator[Path]:
-        assert planned.requirements
-        if self.is_building:
-            assert stopping.wait(10.0)
-            raise InterruptedBuildError
-        if isinstance(self.error, UnrealisableError):
-            raise self.error
-        yield self.folder
-
-    @contextmanager
-    def held(self, folder: Path) -> Iterator[None]:
-        self.uses.append(folder)
-        yield
-
-    @contextmanager
-    def serving(self, environment: Path) -> Iterator[Path]:
-        if isinstance(self.error, KernelParentError):
-            raise self.error
-        yield environment / "kernels.sock"
-
-
-@dataclass
-class World:
-    simulator: ControlPlaneSimulator
-    backend: FakeBackend
-    prepared: Prepared
-    attempts: Attempts
-    agent: Agent
-
-    def run(self) -> Attempt:
-        """Have one run executed to its end."""
-        plan = a_plan()
-        self.simulator.submit(plan)
-        return self.simulator.ended(plan.run_id, 10.0)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with ControlPlaneSimulator(lease_seconds=0.6, heartbeat_seconds=0.05) as simulator:
-        backend, prepared = FakeBackend(), Prepared(tmp_path)
-        control_plane = ControlPlane(simulator.url, EXECUTOR_TOKEN)
-        attempts = Attempts(
-            settings=Settings(
-                control_plane=simulator.url,
-                name="local",
-                token=EXECUTOR_TOKEN,
-                data=tmp_path,
-                offline_seconds=OFFLINE_SECONDS,
-            ),
-            control_plane=control_plane,
-            environments=prepared,
-            kernel_parents=prepared,
-            backend=backend,
-            folders=RunFolders(tmp_path / "data"),
-            support=tmp_path,
-            occupancy=Occupancy(Capacity(cpus=4.0, memory_mib=8192)),
-        )
-        request = LeaseRequest(limitations=[Limitation.MEMORY_NOT_LIMITED])
-        agent = Agent(control_plane, attempts.execute, describe=lambda: request, occupancy=attempts.occupancy, slots=1)
-        watch = CancellationWatch(control_plane, attempts.active)
-        watch.start()
-        agent.start()
-        yield World(simulator, backend, prepared, attempts, agent)
-        agent.stop()
-        watch.stop()
-        backend.close()
-        simulator.close_queue()
-        agent.join(10.0)
-        control_plane.close()
-
-
-def ended(attempt: Attempt) -> EndExecution:
-    assert attempt.ended is not None
-    return attempt.ended
+from tests.unit.executor.one_slot import BROKEN, CANCELED, OFFLINE_SECONDS, World, ended
 
 
 def test_the_supervisors_result_becomes_the_verdict(world: World) -> None:
@@ -160,62 +59,6 @@ def test_a_supervisor_without_a_result_was_killed_and_its_last_words_are_told(wo
     failure = ended(world.simulator.ended(plan.run_id, 10.0)).failure
     assert failure is not None
     assert (failure.reason, failure.detail) == (FailureReason.KILLED, "out of memory\n")
-
-
-def test_what_a_killed_supervisor_left_is_delivered_by_another_one_under_a_token_of_its_own(world: World) -> None:
-    world.backend.is_ending = False
-    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
-    plan = a_plan()
-    world.simulator.submit(plan)
-    killed = world.backend.launched()
-    killed.end(KILLED)
-
-    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
-
-    _, another = world.backend.attempts
-    token = another.assignment.run_token
-    assert token not in {"", killed.assignment.run_token}
-    assert another.assignment == msgspec.structs.replace(killed.assignment, run_token=token, is_remainder=True)
-
-
-def test_what_is_left_waits_until_the_control_plane_is_back(world: World) -> None:
-    world.backend.is_ending = False
-    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
-    plan = a_plan()
-    world.simulator.submit(plan)
-    killed = world.backend.launched()
-    world.simulator.away.set()
-    killed.end(KILLED)
-    time.sleep(1.0)
-    assert len(world.backend.attempts) == 1
-    world.simulator.away.clear()
-
-    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.SUCCEEDED
-
-
-def test_a_run_that_is_canceled_by_force_is_not_salvaged(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handles, "FORCE_SECONDS", 0.2)
-    world.backend.is_ending = False
-    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
-    plan = a_plan()
-    world.simulator.submit(plan)
-    world.backend.launched()
-    world.simulator.leased(plan.run_id).cancel = True
-
-    assert ended(world.simulator.ended(plan.run_id, 10.0)).verdict is Verdict.CANCELED
-    assert len(world.backend.attempts) == 1
-
-
-def test_an_attempt_that_is_not_ours_any_more_is_not_salvaged(world: World) -> None:
-    world.backend.is_ending = False
-    plan = a_plan()
-    world.simulator.submit(plan)
-    killed = world.backend.launched()
-    attempt = world.simulator.leased(plan.run_id)
-    attempt.stale = True
-    killed.end(KILLED)
-    until(lambda: not world.attempts.active)
-    assert (attempt.ended, len(world.backend.attempts)) == (None, 1)
 
 
 @pytest.mark.parametrize(
@@ -388,105 +231,6 @@ def test_a_control_plane_that_is_away_is_asked_again(world: World) -> None:
 def test_an_attempts_folder_is_removed_with_the_attempt(world: World) -> None:
     world.run()
     until(lambda: list((world.prepared.folder / "data" / "runs").iterdir()) == [])
-
-
-def told_of(world: World, attempt: Attempt) -> Assignment:
-    """What the supervisor of an attempt was told."""
-    lease = attempt.lease
-    environment = str(world.prepared.folder / "environment")
-    folder = world.attempts.folders.path(lease.execution_id)
-    return an_assignment(lease, folder, run_token=CANARY, environment_folder=environment)
-
-
-def left_behind(world: World) -> tuple[Attempt, Record]:
-    """A started attempt of an executor that was killed."""
-    attempt = world.simulator.grant(a_plan())
-    attempt.started = StartExecution(epoch=1, dispatch_token=attempt.lease.dispatch_token)
-    folders = world.attempts.folders
-    (folders.make(attempt.lease.execution_id) / "outputs").mkdir(mode=0o500)
-    folders.record(attempt.lease, told_of(world, attempt))
-    [record] = folders.left()
-    return attempt, record
-
-
-def adopt(world: World, record: Record) -> threading.Thread:
-    thread = threading.Thread(target=world.attempts.adopt, args=(record,))
-    thread.start()
-    return thread
-
-
-def test_a_record_holds_what_a_successor_needs_and_no_credential(world: World) -> None:
-    attempt, record = left_behind(world)
-    lease = attempt.lease
-    assert record == Record(
-        execution_id=lease.execution_id,
-        run_id=lease.run_id,
-        epoch=1,
-        lease_seconds=lease.lease_seconds,
-        heartbeat_seconds=lease.heartbeat_seconds,
-        environment=str(world.prepared.folder / "environment"),
-        resources=lease.plan.resources,
-        assignment=msgspec.structs.replace(told_of(world, attempt), run_token=""),
-    )
-    assert CANARY not in (world.attempts.folders.path(lease.execution_id) / "attempt.json").read_text()
-
-
-def test_what_never_started_is_removed_by_a_successor_and_left_to_its_lease(world: World) -> None:
-    folders = world.attempts.folders
-    folder = folders.make(a_lease().execution_id)
-    stranger = folders.make(a_lease().execution_id)
-    (stranger / "attempt.json").write_text("{}")
-    assert list(folders.left()) == []
-    assert not folder.exists()
-    assert not stranger.exists()
-
-
-def test_an_adopted_attempt_is_kept_alive_and_its_end_counts(world: World) -> None:
-    world.backend.is_ending = False
-    attempt, record = left_behind(world)
-    thread = adopt(world, record)
-    adopted = world.backend.launched()
-    until(lambda: attempt.heartbeats > 3)
-    adopted.end(AttemptResult(verdict=Verdict.SUCCEEDED))
-    thread.join()
-    assert ended(attempt).verdict is Verdict.SUCCEEDED
-    assert world.prepared.uses == [world.prepared.folder / "environment"]
-    assert list(world.attempts.folders.left()) == []
-
-
-def test_what_ended_while_no_executor_was_there_is_reported_as_it_ended(world: World) -> None:
-    world.backend.outcome = AttemptResult(verdict=Verdict.FAILED, failure=BROKEN)
-    attempt, record = left_behind(world)
-    adopt(world, record).join()
-    assert ended(attempt).failure == BROKEN
-
-
-def test_what_was_killed_while_no_executor_was_there_is_reported_as_killed(world: World) -> None:
-    world.backend.outcome = KILLED
-    attempt, record = left_behind(world)
-    adopt(world, record).join()
-    failure = ended(attempt).failure
-    assert failure is not None
-    assert failure.reason is FailureReason.KILLED
-
-
-def test_what_was_killed_while_no_executor_was_there_is_salvaged(world: World) -> None:
-    world.backend.outcome = KILLED
-    world.backend.left = AttemptResult(verdict=Verdict.SUCCEEDED)
-    attempt, record = left_behind(world)
-    adopt(world, record).join()
-    assert ended(attempt).verdict is Verdict.SUCCEEDED
-
-
-def test_an_adopted_attempt_that_is_not_ours_any_more_is_killed_at_once(world: World) -> None:
-    world.backend.is_ending = False
-    attempt, record = left_behind(world)
-    attempt.stale = True
-    thread = adopt(world, record)
-    assert world.backend.launched().killed.wait(1.0)
-    thread.join()
-    assert attempt.ended is None
-    assert list(world.attempts.folders.left()) == []
 
 
 def test_a_canceled_attempt_is_stopped_while_its_environment_is_built(world: World) -> None:

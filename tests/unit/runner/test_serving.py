@@ -14,10 +14,9 @@ import pytest
 
 from animus_contracts.assignments import RESULT_FILE, SUPERVISOR_LOG, Assignment, AttemptResult, Supervising
 from animus_contracts.executions import Verdict
-from animus_contracts.plans import plan_digest
 from animus_contracts.runs import FailureReason
 from animus_runner.serving import serve
-from tests.fakes.plans import a_lease, a_plan
+from tests.fakes.plans import a_lease, a_plan, an_assignment
 
 SERVES = """
 import socket, sys
@@ -33,24 +32,8 @@ raise SystemExit(serving.serve(socket.socket(fileno=int(sys.argv[1]))))
 
 @pytest.fixture
 def assignment(tmp_path: Path) -> Assignment:
-    plan = a_plan()
     (tmp_path / "run").mkdir()
-    return Assignment(
-        execution_id=a_lease(plan).execution_id,
-        epoch=3,
-        plan_digest=plan_digest(plan),
-        plan=plan,
-        control_plane="http://127.0.0.1:1",
-        run_token="ar_token-of-this-test",
-        secret_digests=[],
-        repositories=[],
-        python="/nowhere",
-        kernel_parent="/nowhere",
-        environment_folder="/nowhere",
-        support_folder="/nowhere",
-        run_folder=str(tmp_path / "run"),
-        cache_folder=str(tmp_path / "cache"),
-    )
+    return an_assignment(a_lease(a_plan()), tmp_path / "run", epoch=3)
 
 
 def test_a_supervisor_that_breaks_says_what_broke_and_writes_nothing_where_its_executor_does(

@@ -8,131 +8,25 @@ import json
 import os
 import resource
 import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from animus_contracts.artifacts import ArtifactKind
-from animus_contracts.assignments import Assignment, AttemptResult
+from animus_contracts.assignments import AttemptResult
 from animus_contracts.datasets import FileEntry, content_digest
 from animus_contracts.digests import digest_bytes
 from animus_contracts.executions import Verdict
 from animus_contracts.identifiers import DatasetVersionId
-from animus_contracts.plans import Plan, PlannedInput, plan_digest
+from animus_contracts.plans import PlannedInput
 from animus_contracts.run_events import ArtifactLogged, CellStarted, MetricLogged, NotebookStarted, StreamWritten
 from animus_contracts.runs import CodeRef, Failure, FailureReason
 from animus_runner.execution import Observer
-from animus_runner.kernels import KernelFacts
 from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
 from animus_runner.provenance import cpu_model
-from animus_runner.publishing import EXECUTED_FILE, SETTLED_FILE
-from animus_runner.spool import EVENTS_FILE
 from animus_runner.supervisor import supervise
-from tests.fakes.control_plane import Attempt, ControlPlaneSimulator
-from tests.fakes.git_repository import GitRepository
-from tests.fakes.plans import a_plan
-
-Act = Callable[[NotebookAssignment, Observer, Cancellation], Outcome]
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-FACTS = KernelFacts(
-    python="3.11.7", implementation="CPython", packages={"x": "1"}, prefixes=[], hash_seed="0", limitations=[]
-)
-SECRET = "ar_canary-0123456789abcdefghij"
-
-
-def an_outcome(verdict: Verdict = Verdict.SUCCEEDED, failure: Failure | None = None) -> Outcome:
-    return Outcome(
-        verdict=verdict, failure=failure, facts=FACTS, peak_memory_mib=12.5, limitations=[], environment={"A": "1"}
-    )
-
-
-def write_notebook(task: NotebookAssignment, text: str = "4") -> None:
-    outputs = [{"output_type": "stream", "name": "stdout", "text": [text]}]
-    cell = {"cell_type": "code", "id": "c", "metadata": {}, "execution_count": 1, "source": "4", "outputs": outputs}
-    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    task.output.write_text(json.dumps(notebook))
-
-
-def say(task: NotebookAssignment, *requests: dict[str, object]) -> list[dict[str, object]]:
-    """Speak to the supervisor as user code does."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5.0)
-        connection.connect(str(task.channel))
-        connection.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
-        with connection.makefile("rb") as replies:
-            return [json.loads(replies.readline()) for _ in requests]
-
-
-class World:
-    """A control plane, a repository and a machine on which one run is supervised."""
-
-    def __init__(self, folder: Path, simulator: ControlPlaneSimulator) -> None:
-        self.folder = folder
-        self.simulator = simulator
-        self.repository = GitRepository(folder / "source")
-        self.commit = self.repository.commit({"nb/train.ipynb": "{}"})
-        self.attempt: Attempt | None = None
-
-    def plan(self, **changes: object) -> Plan:
-        code = CodeRef(repository=self.repository.url, commit=self.commit, path="nb/train.ipynb")
-        return a_plan(**{"code": code, **changes})
-
-    def assignment(self, plan: Plan) -> Assignment:
-        self.attempt = self.simulator.grant(plan)
-        self.attempt.run_token = SECRET
-        run_folder = self.folder / "run"
-        run_folder.mkdir()
-        return Assignment(
-            execution_id=self.attempt.lease.execution_id,
-            epoch=1,
-            plan_digest=plan_digest(plan),
-            plan=plan,
-            control_plane=self.simulator.url,
-            run_token=SECRET,
-            secret_digests=[digest_bytes(SECRET.encode())],
-            repositories=[f"file://{self.folder}/"],
-            python="/usr/bin/python3",
-            kernel_parent="/nowhere",
-            environment_folder="/nowhere",
-            support_folder="/nowhere",
-            run_folder=str(run_folder),
-            cache_folder=str(self.folder / "cache"),
-        )
-
-    def supervise(self, act: Act, **changes: object) -> AttemptResult:
-        return supervise(self.assignment(self.plan(**changes)), act)
-
-    def artifacts(self, result: AttemptResult) -> dict[str, tuple[ArtifactKind, bytes]]:
-        return {entry.name: (entry.kind, self.simulator.content(entry.digest)) for entry in result.artifacts}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with ControlPlaneSimulator() as simulator:
-        yield World(tmp_path, simulator)
-
-
-def works(task: NotebookAssignment, observer: Observer, _: Cancellation) -> Outcome:
-    """A notebook that prints, logs and writes."""
-    observer(NotebookStarted(sequence=0, at=NOW, cells_total=1))
-    observer(CellStarted(sequence=0, at=NOW, cell_id="c", cell_index=0))
-    observer(StreamWritten(sequence=0, at=NOW, cell_id="c", stream="stdout", text="4\n"))
-    (task.outputs / "model.pkl").write_bytes(b"model")
-    (task.scratch / "plot.png").write_bytes(b"plot")
-    replies = say(
-        task,
-        {"type": "metric", "name": "loss", "step": 0, "value": 0.5},
-        {"type": "artifact", "name": "plot.png", "path": "/tmp/plot.png"},  # noqa: S108 - as the run names it
-        {"type": "seed", "number": 11},
-    )
-    assert replies == [{"ok": True}] * 3
-    write_notebook(task)
-    return an_outcome()
+from tests.unit.runner.supervision import NOW, SECRET, World, an_outcome, never, works, write_notebook
 
 
 def test_a_run_that_keeps_its_promises_succeeds_with_everything_it_left(world: World) -> None:
@@ -224,10 +118,6 @@ def test_credentials_leave_neither_with_the_notebook_nor_the_log_nor_live(world:
     assert SECRET not in str(world.attempt.events)
     assert result.provenance is not None
     assert result.provenance.extra["redactions"] == 4
-
-
-def never(*_: object) -> Outcome:
-    raise AssertionError("the notebook must not run")
 
 
 def test_a_plan_that_was_changed_is_refused_before_anything_is_fetched(world: World) -> None:
@@ -370,72 +260,3 @@ def test_a_control_plane_that_is_away_for_a_while_gets_everything_in_the_end(wor
     assert result.verdict is Verdict.SUCCEEDED
     assert world.attempt is not None
     assert len(world.attempt.events) == 5
-
-
-def killed_after(world: World, act: Act) -> tuple[Assignment, AttemptResult]:
-    """Supervise a run, and forget everything that was delivered: as if it had been killed before it delivered."""
-    assignment = world.assignment(world.plan())
-    result = supervise(assignment, act)
-    assert world.attempt is not None
-    world.attempt.events.clear()
-    world.simulator.objects.clear()
-    return msgspec.structs.replace(assignment, is_remainder=True), result
-
-
-def tells_and_leaves(task: NotebookAssignment, observe: Observer, _: Cancellation) -> Outcome:
-    write_notebook(task)
-    observe(StreamWritten(sequence=0, at=NOW, cell_id="c", stream="stdout", text=f"token {SECRET}\n"))
-    say(task, {"type": "metric", "name": "loss", "step": 1, "value": 0.5})
-    (task.outputs / "model.bin").write_bytes(b"model")
-    return an_outcome()
-
-
-def refuses(*_: object) -> Outcome:
-    raise AssertionError("a remainder must not be executed")
-
-
-def test_what_was_settled_is_delivered_as_it_was_by_another_supervisor(world: World) -> None:
-    remainder, before = killed_after(world, tells_and_leaves)
-
-    assert supervise(remainder, refuses) == before
-
-    assert world.attempt is not None
-    assert [type(event) for event in world.attempt.events] == [StreamWritten, MetricLogged]
-    artifacts = world.artifacts(before)
-    assert artifacts["model.bin"] == (ArtifactKind.OUTPUT, b"model")
-    assert supervise(remainder, refuses) == before
-
-
-def test_of_what_was_not_settled_everything_whole_is_kept_and_the_run_failed(world: World) -> None:
-    remainder, _ = killed_after(world, tells_and_leaves)
-    run = Path(remainder.run_folder)
-    (run / SETTLED_FILE).unlink()
-    (run / EXECUTED_FILE).write_text('{"cells": [')
-    with (run / EVENTS_FILE).open("ab") as events:
-        events.write(b'{"type":"metric.log')
-
-    result = supervise(remainder, refuses)
-
-    assert result.failure is not None
-    assert (result.verdict, result.failure.reason) == (Verdict.FAILED, FailureReason.KILLED)
-    artifacts = world.artifacts(result)
-    assert set(artifacts) == {"model.bin", "run.log"}
-    assert SECRET not in artifacts["run.log"][1].decode()
-    assert world.attempt is not None
-    assert [event.sequence for event in world.attempt.events] == [1, 2]
-
-
-def test_of_a_supervisor_that_had_hardly_begun_nothing_is_left_but_its_failure(world: World) -> None:
-    remainder = msgspec.structs.replace(world.assignment(world.plan()), is_remainder=True)
-    result = supervise(remainder, refuses)
-    assert result.failure is not None
-    assert (result.failure.reason, result.artifacts) == (FailureReason.KILLED, [])
-
-
-def test_half_of_what_was_settled_counts_as_nothing(world: World) -> None:
-    remainder, _ = killed_after(world, tells_and_leaves)
-    settled = Path(remainder.run_folder, SETTLED_FILE)
-    settled.write_bytes(settled.read_bytes()[:40])
-    result = supervise(remainder, refuses)
-    assert result.failure is not None
-    assert result.failure.reason is FailureReason.KILLED

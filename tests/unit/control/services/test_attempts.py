@@ -4,56 +4,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.audit import Outcome
-from animus_contracts.digests import Digest, digest_bytes, digest_of
-from animus_contracts.executions import ExecutionState, Lease, Provenance, RenewCredentials, Verdict
+from animus_contracts.executions import Lease, RenewCredentials
 from animus_contracts.identifiers import ExecutionId
-from animus_contracts.pages import ListQuery
-from animus_contracts.run_events import (
-    CellEnded,
-    CellStarted,
-    MetricLogged,
-    NotebookStarted,
-    ReportEvents,
-    StreamWritten,
-)
-from animus_contracts.runs import Failure, FailureReason, Limitation, Progress, RunClass, RunState
-from animus_control.domain.errors import AnimusError, ConflictError, DeniedError, InvalidError, MissingError
+from animus_contracts.runs import FailureReason, Limitation, RunClass, RunState
+from animus_control.domain.errors import AnimusError, DeniedError, MissingError
 from animus_control.domain.identity import Principal
-from animus_control.services import artifacts, executions
+from animus_control.services import executions
+from animus_control.services.objects import Content
 from animus_control.services.tokens import token_hash
-from tests.unit.control.moments import NOW
+from tests.unit.control.services.attempts import EVENTS, code_of
 from tests.unit.control.services.desk import LOCAL, REMOTE, VIC, Desk, runner_of
-
-BROKE = Failure(reason=FailureReason.USER_CODE, summary="It broke.")
-PROVENANCE = Provenance(
-    tree="1" * 40, notebook_digest=digest_bytes(b"nb"), python="3.11.7", implementation="CPython", platform="Linux",
-    packages={"numpy": "1.26.4"}, environment={"PYTHONHASHSEED": "0"}, limitations=[],
-)  # fmt: skip
-EVENTS = [
-    NotebookStarted(sequence=1, at=NOW, cells_total=2),
-    CellStarted(sequence=2, at=NOW, cell_id="a", cell_index=0),
-    StreamWritten(sequence=3, at=NOW, cell_id="a", stream="stdout", text="hello\n"),
-    MetricLogged(sequence=4, at=NOW, name="accuracy", step=1, value=0.5),
-    CellEnded(sequence=5, at=NOW, cell_id="a", cell_index=0, seconds=0.1, status="ok"),
-    CellStarted(sequence=6, at=NOW, cell_id="b", cell_index=1),
-]
-
-
-def code_of(action: Any, *arguments: Any, **more: Any) -> str:
-    with pytest.raises(AnimusError) as caught:
-        action(*arguments, **more)
-    return caught.value.code
-
-
-# Lease
 
 
 def test_lease_carries_the_plan_and_a_token_stored_only_as_its_digest(any_desk: Desk) -> None:
@@ -93,9 +59,6 @@ def test_production_run_is_not_given_to_an_executor_that_lacks_protection(desk: 
     assert first.run_id == development.run_id
     assert desk.lease(LOCAL, Limitation.NETWORK_NOT_ISOLATED) is None
     assert desk.leased().run_id == production.run_id
-
-
-# Start
 
 
 def test_start_gives_a_run_token_and_the_run_runs(any_desk: Desk) -> None:
@@ -246,109 +209,12 @@ def test_limitation_found_at_the_start_fails_a_production_run_by_policy(any_desk
     assert desk.read(lambda uow: uow.tokens.find(token_hash(lease.dispatch_token))) is None
 
 
-# Reports
-
-
-def test_events_become_progress_metrics_and_the_live_story(any_desk: Desk) -> None:
-    desk = any_desk
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    before = len(desk.audit())
-
-    assert desk.report(lease, *EVENTS) == 6
-
-    seen = desk.run(run)
-    metrics = desk.do(VIC, "metrics.list", ListQuery(), project="demo", run=run.run_id).items
-    story = desk.read(lambda uow: uow.events.after(run.project_id, 0, run_id=run.run_id))
-    assert seen.progress == Progress(cells_done=1, cells_total=2, current_cell="b")
-    assert [(item.name, item.step, item.value, item.sequence) for item in metrics] == [("accuracy", 1, 0.5, 4)]
-    assert [event.type for event in story] == ["run.state"] * 3 + [
-        "notebook.started", "cell.started", "stream.written", "metric.logged", "cell.ended", "cell.started",
-    ]  # fmt: skip
-    assert story[5].data["text"] == "hello\n"
-    assert len(desk.audit()) == before
-
-
-def test_known_events_are_skipped_and_a_gap_is_refused(desk: Desk) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.report(lease, *EVENTS[:4])
-
-    assert code_of(desk.report, lease, EVENTS[5]) == "event_conflict"
-    assert desk.report(lease, *EVENTS[:3]) == 4
-    assert desk.report(lease, *EVENTS[2:]) == 6
-    assert desk.run(run).progress.cells_done == 1
-    assert len(desk.do(VIC, "metrics.list", ListQuery(), project="demo", run=run.run_id).items) == 1
-
-
-@pytest.mark.parametrize("order", [(1, 1), (2, 1), (1, 3)])
-def test_events_out_of_order_are_refused_whole(desk: Desk, order: tuple[int, int]) -> None:
-    desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    events = [NotebookStarted(sequence=number, at=NOW, cells_total=1) for number in order]
-
-    assert code_of(desk.report, lease, *events) == "event_conflict"
-    assert desk.report(lease) == 0
-
-
-@pytest.mark.parametrize("name", ["", "a\x00b", "x" * 513])
-def test_metric_needs_a_printable_name(desk: Desk, name: str) -> None:
-    desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-
-    assert (
-        code_of(desk.report, lease, MetricLogged(sequence=1, at=NOW, name=name, step=0, value=0)) == "invalid_request"
-    )
-
-
-def test_report_of_too_many_events_is_refused(desk: Desk) -> None:
-    desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.limits = replace(desk.limits, events_per_report=5)
-
-    assert code_of(desk.report, lease, *EVENTS) == "invalid_request"
-
-
-def test_report_names_the_epoch_of_its_token(desk: Desk) -> None:
-    desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    message = ReportEvents(epoch=lease.epoch + 1, events=EVENTS)
-
-    with pytest.raises(ConflictError) as caught:
-        desk.do(runner_of(lease), "executions.report", message, execution=lease.execution_id)
-
-    assert caught.value.code == "stale_epoch"
-
-
 def test_execution_that_does_not_exist_is_missing(desk: Desk) -> None:
     desk.submit()
     lease = msgspec.structs.replace(desk.leased(), execution_id=ExecutionId("x"))
 
     assert code_of(desk.report, lease, EVENTS[0]) == "not_found"
     assert code_of(desk.heartbeat, lease) == "not_found"
-
-
-def test_end_of_too_many_artifacts_is_refused(desk: Desk) -> None:
-    desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    entry = desk.product(lease, b"model")
-    desk.limits = replace(desk.limits, artifacts=1)
-
-    assert code_of(desk.end, lease, artifacts=[entry, entry]) == "invalid_request"
-
-
-def test_nothing_is_reported_before_the_start(desk: Desk) -> None:
-    desk.submit()
-    lease = desk.leased()
-
-    assert code_of(desk.report, lease, EVENTS[0]) == "stale_epoch"
 
 
 def test_run_fetches_its_own_inputs_and_nothing_else_of_the_project(desk: Desk) -> None:
@@ -363,12 +229,10 @@ def test_run_fetches_its_own_inputs_and_nothing_else_of_the_project(desk: Desk) 
         path = {"execution": lease.execution_id, "digest": digest}
         return desk.stream(runner_of(lease), "executions.input", executions.input_for_fetch, **path)
 
-    assert fetched(version.files[0].digest) == version.files[0]
+    [wine] = version.files
+    assert fetched(wine.digest) == Content(digest=wine.digest, size_bytes=wine.size_bytes, name=wine.path)
     with pytest.raises(MissingError):
         fetched(other.digest)
-
-
-# Heartbeat and cancel
 
 
 def test_heartbeat_renews_lease_and_token(desk: Desk) -> None:
@@ -397,179 +261,3 @@ def test_older_epoch_is_heard_no_more(desk: Desk) -> None:
     assert code_of(desk.heartbeat, stale) == "stale_epoch"
     assert code_of(desk.report, stale, EVENTS[0]) == "stale_epoch"
     assert code_of(desk.end, stale) == "stale_epoch"
-
-
-# End
-
-
-def test_end_makes_everything_visible_at_once(any_desk: Desk) -> None:
-    desk = any_desk
-    run = desk.submit()
-    lease = desk.leased()
-    token = desk.start(lease)
-    entry = desk.product(lease, b"model")
-    path = {"project": "demo", "run": run.run_id}
-    assert desk.do(VIC, "artifacts.list", ListQuery(), **path).items == []
-    desk.later(9)
-
-    ended = desk.end(lease, artifacts=[entry], provenance=PROVENANCE)
-
-    seen = desk.run(run)
-    (artifact,) = desk.do(VIC, "artifacts.list", ListQuery(), **path).items
-    story = desk.do(VIC, "runs.explain", **path)
-    record = desk.audit(run.project_id)[-1]
-    assert (ended.state, ended.duplicate) == (RunState.SUCCEEDED, False)
-    assert (seen.state, seen.finished_at, seen.failure) == (RunState.SUCCEEDED, desk.now, None)
-    assert (artifact.name, artifact.digest, artifact.attempt) == ("model.bin", entry.digest, 1)
-    assert desk.read(lambda uow: uow.tokens.find(token_hash(token))) is None
-    assert story.provenance == PROVENANCE
-    assert [execution.state for execution in story.executions] == [ExecutionState.ENDED]
-    assert f"artifact:{artifact.artifact_id}" in {edge.object for edge in story.lineage}
-    assert len(story.audit) == 4
-    assert (record.action, record.details["manifest"]) == ("execution.ended", digest_of([entry]))
-    downloaded = desk.stream(VIC, "artifacts.download", artifacts.for_download, **path, artifact=artifact.artifact_id)
-    assert downloaded == artifact
-    assert desk.actions()[-1] == "artifact.downloaded"
-
-
-def test_same_end_again_changes_nothing(desk: Desk) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.end(lease)
-    before, seen = desk.audit(), desk.run(run)
-
-    assert desk.end(lease).duplicate
-    assert (desk.audit(), desk.run(run)) == (before, seen)
-
-
-def test_another_end_after_the_end_is_refused(desk: Desk) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.end(lease, Verdict.FAILED, BROKE)
-
-    assert code_of(desk.end, lease, event_id="end-2") == "stale_epoch"
-    assert code_of(desk.end, lease) == "event_conflict"
-    assert desk.run(run).failure == BROKE
-
-
-def test_ended_attempt_is_dead_for_every_report(desk: Desk) -> None:
-    desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.end(lease)
-
-    assert code_of(desk.heartbeat, lease) == "stale_epoch"
-    assert code_of(desk.report, lease, EVENTS[0]) == "stale_epoch"
-    assert code_of(desk.start, lease) == "stale_epoch"
-
-
-def test_attempt_that_never_started_can_fail_but_not_succeed(desk: Desk) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-
-    assert code_of(desk.end, lease) == "invalid_transition"
-    failure = Failure(reason=FailureReason.ENVIRONMENT, summary="No such package.")
-    assert desk.end(lease, Verdict.FAILED, failure).state is RunState.FAILED
-    assert desk.run(run).failure == failure
-
-
-@pytest.mark.parametrize(
-    ("changes", "fault"),
-    [
-        ({"failure": BROKE}, "contradiction"),
-        ({"verdict": Verdict.FAILED}, "contradiction"),
-        ({"event_id": ""}, "invalid_event_id"),
-        ({"artifacts": [("../x", b"a")]}, "invalid_path"),
-        ({"artifacts": [("a", b"a"), ("a", b"b")]}, "duplicate_name"),
-    ],
-)
-def test_contradictory_end_is_refused(desk: Desk, changes: dict[str, Any], fault: str) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    if "artifacts" in changes:
-        changes = {"artifacts": [desk.product(lease, body, name) for name, body in changes["artifacts"]]}
-
-    with pytest.raises(InvalidError) as caught:
-        desk.end(lease, **changes)
-
-    assert [found.code for found in caught.value.faults] == [fault]
-    assert desk.run(run).state is RunState.RUNNING
-
-
-def test_success_needs_every_promised_output(desk: Desk) -> None:
-    desk.project()
-    desk.submit(desk.submission(outputs=["model.bin", "report.html"]))
-    lease = desk.leased()
-    desk.start(lease)
-    entry = desk.product(lease, b"model")
-
-    with pytest.raises(InvalidError) as caught:
-        desk.end(lease, artifacts=[entry])
-
-    assert [fault.code for fault in caught.value.faults] == ["missing_output"]
-    assert desk.end(lease, Verdict.FAILED, BROKE, artifacts=[entry]).state is RunState.FAILED
-
-
-@pytest.mark.parametrize(
-    ("digest", "size"),
-    [
-        pytest.param("sha256:" + "0" * 64, 5, id="never-uploaded"),
-        pytest.param(digest_bytes(b"model"), 6, id="wrong-size"),
-    ],
-)
-def test_artifact_whose_bytes_are_not_held_is_refused(desk: Desk, digest: str, size: int) -> None:
-    desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.product(lease, b"model")
-    entry = ArtifactEntry(name="m", kind=ArtifactKind.OUTPUT, media_type="x/y", digest=Digest(digest), size_bytes=size)
-
-    assert code_of(desk.end, lease, artifacts=[entry]) == "object_not_found"
-
-
-def test_limitation_found_by_the_end_turns_production_success_into_failure(any_desk: Desk) -> None:
-    desk = any_desk
-    desk.project()
-    run = desk.submit(desk.submission(run_class=RunClass.PRODUCTION, seed=1))
-    lease = desk.leased()
-    desk.start(lease)
-    found = msgspec.structs.replace(PROVENANCE, limitations=[Limitation.MEMORY_NOT_LIMITED])
-
-    assert desk.end(lease, provenance=found).state is RunState.FAILED
-
-    seen = desk.run(run)
-    assert seen.failure is not None
-    assert (seen.failure.reason, seen.limitations) == (FailureReason.POLICY, [Limitation.MEMORY_NOT_LIMITED])
-    assert desk.end(lease, provenance=found).duplicate
-
-
-def test_artifact_is_reached_only_below_its_own_run(desk: Desk) -> None:
-    desk.project()
-    message = desk.submission()
-    run, other = desk.submit(message), desk.submit(message)
-    lease = desk.leased()
-    desk.start(lease)
-    desk.end(lease, artifacts=[desk.product(lease, b"model")])
-    (artifact,) = desk.do(VIC, "artifacts.list", ListQuery(), project="demo", run=run.run_id).items
-
-    with pytest.raises(MissingError):
-        desk.stream(
-            VIC, "artifacts.download", artifacts.for_download,
-            project="demo", run=other.run_id, artifact=artifact.artifact_id,
-        )  # fmt: skip
-
-
-def test_state_of_an_ended_run_cannot_be_changed_behind_the_services(desk: Desk) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.end(lease)
-    ended = desk.run(run)
-    revived = msgspec.structs.replace(ended, state=RunState.RUNNING, version=ended.version + 1)
-
-    assert not desk.write(lambda uow: uow.runs.compare_and_set(revived, expected_version=ended.version))
-    with pytest.raises(ConflictError):
-        desk.heartbeat(lease)

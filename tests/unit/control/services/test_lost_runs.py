@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs whose executor is gone, and runs that somebody stops: none stays where it is for ever."""
+"""A run whose executor is silent is looked for, given up once, and never held by two."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ from dataclasses import replace
 import pytest
 
 from animus_contracts.executions import ExecutionState, Verdict
-from animus_contracts.runs import TERMINAL_STATES, CancelRun, Failure, FailureReason, Run, RunState
-from animus_control.domain.errors import AnimusError, ConflictError, DeniedError
+from animus_contracts.runs import FailureReason, Run, RunState
+from animus_control.domain.errors import AnimusError, ConflictError
 from animus_control.services.tokens import token_hash
-from tests.unit.control.services.desk import ED, LOCAL, REMOTE, VIC, Desk
-
-BROKE = Failure(reason=FailureReason.USER_CODE, summary="It broke.")
+from tests.unit.control.services.attempts import BROKE
+from tests.unit.control.services.desk import LOCAL, REMOTE, Desk
 
 
 def states_of(desk: Desk, run: Run) -> list[ExecutionState]:
     return [execution.state for execution in desk.read(lambda uow: uow.executions.of_run(run.run_id))]
-
-
-def cancel(desk: Desk, run: Run) -> Run:
-    answer: Run = desk.do(ED, "runs.cancel", CancelRun(reason="enough"), project="demo", run=run.run_id)
-    return answer
 
 
 def test_lease_in_force_is_left_alone(desk: Desk) -> None:
@@ -181,81 +175,6 @@ def test_loss_is_audited_with_executor_and_states(desk: Desk) -> None:
     assert (record.details["from"], record.details["to"], record.details["executor"]) == (
         "dispatching", "queued", "local",
     )  # fmt: skip
-
-
-def test_queued_run_is_canceled_at_once(any_desk: Desk) -> None:
-    desk = any_desk
-    run = desk.submit()
-
-    canceled = cancel(desk, run)
-
-    assert (canceled.state, canceled.finished_at) == (RunState.CANCELED, desk.now)
-    assert desk.run(run) == canceled
-    assert desk.lease() is None
-
-
-@pytest.mark.parametrize("started", [False, True])
-def test_leased_run_is_asked_to_stop_by_its_heartbeat(desk: Desk, *, started: bool) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    if started:
-        desk.start(lease)
-    assert not desk.heartbeat(lease).cancel
-
-    assert cancel(desk, run).state is (RunState.RUNNING if started else RunState.DISPATCHING)
-
-    assert desk.heartbeat(lease).cancel
-    assert desk.end(lease, Verdict.CANCELED).state is RunState.CANCELED
-
-
-def test_cancel_asked_twice_is_audited_once(desk: Desk) -> None:
-    run = desk.submit()
-    desk.leased()
-
-    assert cancel(desk, run) == cancel(desk, run)
-    assert desk.actions().count("run.cancel_requested") == 1
-
-
-def test_ended_run_stays_as_it_is(desk: Desk) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    desk.end(lease)
-    before = desk.audit()
-
-    assert cancel(desk, run).state is RunState.SUCCEEDED
-    assert desk.audit() == before
-
-
-def test_success_before_the_request_arrived_counts(desk: Desk) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    desk.start(lease)
-    cancel(desk, run)
-
-    assert desk.end(lease).state is RunState.SUCCEEDED
-
-
-@pytest.mark.parametrize("started", [False, True])
-def test_canceled_run_whose_executor_is_lost_ends_canceled(desk: Desk, *, started: bool) -> None:
-    run = desk.submit()
-    lease = desk.leased()
-    if started:
-        desk.start(lease)
-    cancel(desk, run)
-    for _ in range(2):
-        desk.later(31)
-        desk.reconcile()
-
-    assert desk.run(run).state is RunState.CANCELED
-    assert desk.run(run).state in TERMINAL_STATES
-
-
-def test_viewer_stops_nothing(desk: Desk) -> None:
-    run = desk.submit()
-
-    with pytest.raises(DeniedError):
-        desk.do(VIC, "runs.cancel", CancelRun(), project="demo", run=run.run_id)
 
 
 def test_two_executors_never_hold_one_run(desk: Desk) -> None:
