@@ -243,7 +243,8 @@ class Attempts:
             try:
                 return ask().run_token
             except UnreachableError as error:
-                log.warning("nobody gives a run token: %s", error)
+                if pause == FIRST_PAUSE:
+                    log.warning("nobody gives a run token: %s", error)
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             except ProtocolError as error:  # refused by policy, canceled or given to another: it has ended there

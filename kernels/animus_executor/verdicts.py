@@ -62,7 +62,8 @@ def end_patiently(
         try:
             control_plane.end(execution_id, message)
         except UnreachableError as error:
-            log.warning("end of %s was not answered: %s", execution_id, error)
+            if pause == FIRST_PAUSE:  # an outage is told once, however many wait for its end
+                log.warning("end of %s was not answered: %s", execution_id, error)
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         except ProtocolError as error:
