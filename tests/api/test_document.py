@@ -13,7 +13,7 @@ import pytest
 from animus_contracts.endpoint import Body, Caller, Endpoint
 from animus_contracts.endpoints import ENDPOINTS
 from animus_contracts.permissions import Permission
-from animus_control.api.application import STREAMS, IncompleteEndpointError, verify_complete
+from animus_control.api.application import BYTES, EVENTS, IncompleteEndpointError, verify_complete
 from animus_control.api.locations import LOCATIONS
 from animus_control.api.openapi import build_document
 from animus_control.domain.permissions import REQUIRED_ROLE
@@ -67,8 +67,9 @@ def test_every_reference_in_the_document_leads_somewhere() -> None:
 
 def test_every_endpoint_has_exactly_one_handler() -> None:
     operations = {endpoint.operation for endpoint in ENDPOINTS}
-    assert set(OPERATIONS) | set(STREAMS) == operations
-    assert not set(OPERATIONS) & set(STREAMS)
+    assert set(OPERATIONS) | set(EVENTS) == operations
+    assert not set(OPERATIONS) & set(EVENTS)
+    assert set(BYTES) <= set(OPERATIONS)
 
 
 def test_every_permission_guards_something_and_has_its_least_role() -> None:

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +65,71 @@ def test_it_serves_and_a_sigterm_ends_waiting_calls_and_then_the_process(
     polling.join(10)
     assert started.wait(10) == 0
     assert answers[0].json() == {"lease": None}
+
+
+def edge_of(started: subprocess.Popen[str]) -> int:
+    """Return the id of the process that speaks HTTP."""
+    children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text()
+    [edge] = children.split()
+    return int(edge)
+
+
+def test_a_killed_writer_takes_the_edge_with_it_and_frees_the_port(
+    process: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
+    started, address = process
+    assert httpx.get(address + "readyz", verify=NO_TLS).status_code == 200
+    edge = edge_of(started)
+    started.kill()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{edge}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{edge}").exists()
+    same = {"ANIMUS_LISTEN": address.split("/")[2]}
+    command = [sys.executable, "-m", "animus_control"]
+    with subprocess.Popen(command, env=environment(tmp_path) | same, stderr=subprocess.PIPE, text=True) as next_one:
+        assert next_one.stderr is not None
+        assert json.loads(next_one.stderr.readline())["address"] == address
+        next_one.terminate()
+        assert next_one.wait(10) == 0
+
+
+def test_a_killed_edge_ends_the_control_plane_so_that_it_is_started_again(
+    process: tuple[subprocess.Popen[str], str],
+) -> None:
+    started, _ = process
+    os.kill(edge_of(started), signal.SIGKILL)
+    assert started.wait(10) == 1
+
+
+def test_an_interrupt_from_the_keyboard_reaches_both_and_ends_both_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "animus_control"]
+    with subprocess.Popen(
+        command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as started:
+        assert started.stderr is not None
+        started.stderr.readline()
+        os.killpg(started.pid, signal.SIGINT)
+        assert started.wait(10) == 0
+        assert "Traceback" not in started.stderr.read()
+
+
+def test_a_port_that_stays_taken_and_a_database_that_cannot_be_opened_each_end_it_with_one_line(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wrong = {
+            "cannot listen on": {"ANIMUS_LISTEN": f"127.0.0.1:{taken.getsockname()[1]}"},
+            "the database cannot be opened": {"ANIMUS_DATABASE_URL": "sqlite:////proc/animus/animus.db"},
+        }
+        for words, changed in wrong.items():
+            ended = subprocess.run(
+                [sys.executable, "-m", "animus_control"],
+                env=environment(tmp_path) | changed, capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+            assert ended.returncode == 1
+            assert ended.stderr.count("\n") == 1, ended.stderr
+            assert words in ended.stderr
 
 
 @pytest.mark.parametrize("changed", [{"ANIMUS_DATABASE": "x"}, {"ANIMUS_DATABASE_URL": ""}])

@@ -10,7 +10,7 @@ import pytest
 from animus_contracts.endpoint import Caller
 from animus_contracts.endpoints import BY_OPERATION, ENDPOINTS
 from animus_contracts.permissions import Permission
-from animus_control.api.application import STREAMS
+from animus_control.api.application import EVENTS
 from animus_control.domain.permissions import REQUIRED_ROLE
 from animus_control.services import catalogue
 from tests.architecture.endpoint_rules import table_faults, unanswered, unused_permissions
@@ -25,7 +25,7 @@ def test_every_endpoint_is_decided() -> None:
 
 
 def test_every_operation_is_answered_by_exactly_one_function() -> None:
-    assert unanswered(ENDPOINTS, registered=catalogue.OPERATIONS, streamed=STREAMS) == []
+    assert unanswered(ENDPOINTS, registered=catalogue.OPERATIONS, streamed=EVENTS) == []
 
 
 def test_every_permission_is_given_to_some_role() -> None:

@@ -35,18 +35,22 @@ from animus_control.services.operations import OPERATIONS
 
 Target = tuple[type[RequestHandler], dict[str, Any]]
 
-STREAMS: Mapping[str, type[RequestHandler]] = {
+EVENTS: Mapping[str, type[RequestHandler]] = {
+    "pipelines.events": PipelineEventsHandler,
+    "projects.events": ProjectEventsHandler,
+    "runs.events": RunEventsHandler,
+}
+"""Endpoints that go on telling; what they tell is not the answer of an operation."""
+
+BYTES: Mapping[str, type[RequestHandler]] = {
     "artifacts.download": DownloadHandler,
     "dataset_versions.download": DownloadHandler,
     "executions.input": DownloadHandler,
     "executions.put_object": UploadHandler,
     "objects.put": UploadHandler,
-    "pipelines.events": PipelineEventsHandler,
-    "projects.events": ProjectEventsHandler,
-    "runs.events": RunEventsHandler,
     "tasks.object": DownloadHandler,
 }
-"""Endpoints whose bytes are not JSON."""
+"""Operations about bytes, which stream past while the operation decides."""
 
 SPECIAL: Mapping[str, type[OperationHandler]] = {
     "executions.cancellations": CancellationsHandler,
@@ -68,7 +72,7 @@ def verify_complete(endpoint: Endpoint, operations: Collection[str]) -> None:
         IncompleteEndpointError: Naming what is missing.
     """
     missing = []
-    if endpoint.operation not in STREAMS and endpoint.operation not in operations:
+    if endpoint.operation not in EVENTS and endpoint.operation not in operations:
         missing.append("an operation")
     if endpoint.project_scoped and endpoint.caller is Caller.USER and endpoint.permission is None:
         missing.append("a permission")
@@ -153,7 +157,7 @@ class AnimusApplication(Application):
 
     def _serve(self, endpoint: Endpoint) -> Callable[[Mapping[str, str]], Target]:
         shared: dict[str, Any] = {"edge": self._edge, "endpoint": endpoint, "operation": endpoint.operation}
-        handler = STREAMS.get(endpoint.operation)
+        handler = EVENTS.get(endpoint.operation) or BYTES.get(endpoint.operation)
         if handler is None:
             handler = SPECIAL.get(endpoint.operation, OperationHandler)
             shared["parse"] = body_parser(endpoint.request)

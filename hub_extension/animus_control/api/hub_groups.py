@@ -16,10 +16,10 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 import msgspec
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from animus_control.api.backend import Backend
-from animus_control.api.hub_users import TIMEOUT_SECONDS, own_groups
+from animus_control.api.hub_users import hub_request, own_groups
 from animus_control.domain.identity import SYSTEM
 from animus_control.domain.user_groups import KnownGroups
 from animus_control.services.user_groups import note_groups, users_to_ask
@@ -57,15 +57,8 @@ class HubGroups:
             name: The user.
             now: The present: the answer is not older.
         """
-        request = HTTPRequest(
-            self._url + quote(name, safe=""),
-            headers={"Authorization": f"token {self._token}", "Accept": "application/json"},
-            connect_timeout=TIMEOUT_SECONDS,
-            request_timeout=TIMEOUT_SECONDS,
-            follow_redirects=False,
-        )
         try:
-            response = await self._client.fetch(request)
+            response = await self._client.fetch(hub_request(self._url + quote(name, safe=""), self._token))
             groups = msgspec.json.decode(response.body, type=UserModel).groups
         except HTTPClientError as error:
             if error.code == HTTPStatus.NOT_FOUND:

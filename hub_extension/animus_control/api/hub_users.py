@@ -66,6 +66,17 @@ def own_groups(groups: Iterable[str]) -> frozenset[str]:
     return frozenset(group for group in groups if not group.startswith(MIRRORED_GROUP))
 
 
+def hub_request(url: str, token: str) -> HTTPRequest:
+    """Build a question to the Hub; no answer of it leads the token anywhere else."""
+    return HTTPRequest(
+        url,
+        headers={"Authorization": f"token {token}", "Accept": "application/json"},
+        connect_timeout=TIMEOUT_SECONDS,
+        request_timeout=TIMEOUT_SECONDS,
+        follow_redirects=False,
+    )
+
+
 def principal_of(model: HubModel, *, platform_admins: Collection[str]) -> Principal | None:
     """Build the principal of a Hub token, or None when the Hub names a kind we do not know.
 
@@ -138,15 +149,8 @@ class HubUsers:
             self._known.popitem(last=False)
 
     async def _ask(self, token: str) -> Principal | None:
-        request = HTTPRequest(
-            self._url,
-            headers={"Authorization": f"token {token}", "Accept": "application/json"},
-            connect_timeout=TIMEOUT_SECONDS,
-            request_timeout=TIMEOUT_SECONDS,
-            follow_redirects=False,
-        )
         try:
-            response = await self._client.fetch(request)
+            response = await self._client.fetch(hub_request(self._url, token))
             model = msgspec.json.decode(response.body, type=HubModel)
         except HTTPClientError as error:
             if error.code in _REFUSED:

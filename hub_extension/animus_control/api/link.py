@@ -10,107 +10,34 @@ process and version, and the socket has no name: nobody else can reach it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from animus_contracts.endpoint import Body, Endpoint
-from animus_contracts.endpoints import ENDPOINTS
-from animus_contracts.problems import Fault
 from animus_control.api.desk import Desk, Request
-from animus_control.api.idempotency import Answer, Key
+from animus_control.api.idempotency import Answer
+from animus_control.api.link_messages import (
+    Asked,
+    Asking,
+    Check,
+    Deny,
+    Done,
+    Perform,
+    Ready,
+    Refused,
+    Reject,
+    Telling,
+    Woken,
+)
 from animus_control.api.problems import log_unexpected
 from animus_control.api.rejections import Rejection
 from animus_control.domain.errors import AnimusError
-from animus_control.domain.identity import Principal
 
 LENGTH_BYTES = 4
 GONE = "The process that decides is gone; ask again under the same Idempotency-Key"
 
-log = logging.getLogger("animus.control")
-
-
-def _decoder(endpoint: Endpoint) -> Callable[[bytes], Any]:
-    """Return what understands an operation's message: its body, or what is known of bytes that streamed past."""
-    kind = endpoint.response if endpoint.consumes is Body.BYTES else endpoint.request
-    return msgspec.json.Decoder(kind).decode
-
-
-MESSAGES = {endpoint.operation: _decoder(endpoint) for endpoint in ENDPOINTS}
-
-
-class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
-    """What crosses."""
-
-
-class _Asked(_Message, frozen=True, kw_only=True):
-    number: int
-    operation: str
-    principal: Principal
-    path: dict[str, str]
-    request_id: str
-
-
-class Perform(_Asked, frozen=True, kw_only=True):
-    """Perform an operation; ``message`` is JSON."""
-
-    if_match: int | None
-    message: bytes
-    key: Key | None
-
-
-class Deny(_Asked, frozen=True, kw_only=True):
-    """Record that a request was denied where it was read."""
-
-    code: str
-
-
-class Reject(_Message, frozen=True, kw_only=True):
-    """Record that a token was refused."""
-
-    number: int
-    rejection: Rejection
-
-
-class Check(_Message, frozen=True, kw_only=True):
-    """See that something can be written."""
-
-    number: int
-
-
-class Done(_Message, frozen=True, kw_only=True):
-    """It is done and durable."""
-
-    number: int
-    answer: Answer | None = None
-
-
-class Refused(_Message, frozen=True, kw_only=True):
-    """It is refused, for the reason that the caller is told."""
-
-    number: int
-    code: str
-    detail: str
-    remedy: str
-    faults: list[Fault]
-    extra: dict[str, Any]
-
-
-class Ready(_Message, frozen=True, kw_only=True):
-    """The database is open; said first and once."""
-
-
-class Woken(_Message, frozen=True, kw_only=True):
-    """Something is new on these channels."""
-
-    channels: list[str]
-
-
-Asking = Perform | Deny | Reject | Check
-Telling = Done | Refused | Ready | Woken
 M = TypeVar("M")
 
 
@@ -226,7 +153,7 @@ class RemoteDesk(_End[Telling]):
                 elif isinstance(message, Done):
                     waiting.set_result(message.answer)
                 else:
-                    waiting.set_exception(_error_of(message))
+                    waiting.set_exception(message.error())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits."""
@@ -288,21 +215,19 @@ class DeskServer(_End[Asking]):
         try:
             self.post(Done(number=message.number, answer=await self._do(message)))
         except AnimusError as error:
-            self.post(_refusal(message.number, error))
+            self.post(Refused.by(error, message.number))
         except Exception as error:  # noqa: BLE001 - a process edge: the caller learns that it failed, the log how
-            operation = message.operation if isinstance(message, _Asked) else type(message).__name__
-            request_id = message.request_id if isinstance(message, _Asked) else ""
+            operation = message.operation if isinstance(message, Asked) else type(message).__name__
+            request_id = message.request_id if isinstance(message, Asked) else ""
             log_unexpected(error, request_id=request_id, operation=operation)
-            self.post(_refusal(message.number, AnimusError("internal_error")))
+            self.post(Refused.by(AnimusError("internal_error"), message.number))
 
     async def _do(self, message: Asking) -> Answer | None:
         match message:
             case Perform():
-                said = MESSAGES[message.operation](message.message)
-                request = _request(message, if_match=message.if_match, message=said, key=message.key)
-                return await self._desk.perform(request)
+                return await self._desk.perform(message.request())
             case Deny():
-                await self._desk.deny(_request(message), message.code)
+                await self._desk.deny(message.request(), message.code)
             case Reject():
                 await self._desk.reject(message.rejection)
             case Check():
@@ -314,28 +239,3 @@ class DeskServer(_End[Asking]):
         while self._woken:
             channels[self._woken.popleft()] = None
         self.post(Woken(channels=list(channels)))
-
-
-def _request(asked: _Asked, **more: Any) -> Request:
-    return Request(
-        operation=asked.operation,
-        principal=asked.principal,
-        path=asked.path,
-        request_id=asked.request_id,
-        **more,
-    )
-
-
-def _refusal(number: int, error: AnimusError) -> Refused:
-    return Refused(
-        number=number,
-        code=error.code,
-        detail=error.detail,
-        remedy=error.remedy,
-        faults=error.faults,
-        extra=error.extra,
-    )
-
-
-def _error_of(refused: Refused) -> AnimusError:
-    return AnimusError(refused.code, refused.detail, remedy=refused.remedy, faults=refused.faults, extra=refused.extra)

@@ -63,7 +63,11 @@ def run(settings: Settings, *, every_half_second: Callable[[], None]) -> int:
     theirs.close()
     for sock in listening:
         sock.close()
-    return uvloop.run(decide(settings, ours, process))
+    try:
+        return uvloop.run(decide(settings, ours, process))
+    finally:
+        ours.close()  # an edge that was never made ready learns of it so
+        process.join()
 
 
 def _listen(settings: Settings) -> list[socket.socket]:

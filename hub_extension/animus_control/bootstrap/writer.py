@@ -17,7 +17,8 @@ from multiprocessing.process import BaseProcess
 from animus_control.api.backend import Backend
 from animus_control.api.desk import LocalDesk
 from animus_control.api.hub_groups import HubGroups, follow_groups
-from animus_control.api.link import DeskServer, Ready
+from animus_control.api.link import DeskServer
+from animus_control.api.link_messages import Ready
 from animus_control.bootstrap.errors import StartError
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import SYSTEM
@@ -101,7 +102,7 @@ async def _open(settings: Settings) -> tuple[Database, SteadyClock]:
     try:
         database = await asyncio.to_thread(open_database, settings.database_url)
         clock = await asyncio.to_thread(SteadyClock, database.now)
-    except (AnimusError, SchemaError) as error:
+    except (AnimusError, SchemaError, OSError) as error:
         cause = str(error.__cause__ or "").partition("\n")[0]
         raise StartError(f"the database cannot be opened: {error} {cause}".rstrip()) from error
     return database, clock

@@ -36,7 +36,7 @@ def find_artifacts(uow: UnitOfWork, call: Call, message: DigestQuery) -> Page[Ma
 
 
 @operation("artifacts.download")
-def for_download(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - every operation has a message
+def for_download(uow: UnitOfWork, call: Call, message: None) -> Content:  # noqa: ARG001 - every operation has a message
     """Return the artifact that a download names, and audit the download."""
     artifact = by_id(call, uow.artifacts, "artifact", "artifact")
     require(artifact if artifact.run_id == call.path["run"] else None, "artifact")

@@ -115,7 +115,7 @@ def read_version(uow: UnitOfWork, call: Call, message: None) -> DatasetVersion: 
 
 
 @operation("dataset_versions.download")
-def file_for_download(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - as above
+def file_for_download(uow: UnitOfWork, call: Call, message: None) -> Content:  # noqa: ARG001 - as above
     """Return the file of a version that a download names by its digest, and audit the download."""
     version = by_id(call, uow.dataset_versions, "version", "dataset version", "dataset_version_not_found")
     entry = next((entry for entry in version.files if entry.digest == call.path["digest"]), None)

@@ -90,7 +90,7 @@ def heartbeat(uow: UnitOfWork, call: Call, message: Heartbeat) -> HeartbeatReply
 
 
 @operation("executions.input")
-def input_for_fetch(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - every operation has a message
+def input_for_fetch(uow: UnitOfWork, call: Call, message: None) -> Content:  # noqa: ARG001 - every operation has a message
     """Return the file of one of the run's inputs that a fetch names by its digest.
 
     Raises:

@@ -114,7 +114,7 @@ def end_task(uow: UnitOfWork, call: Call, message: EndTask) -> TaskEnded:
 
 
 @operation("tasks.object")
-def object_for_fetch(uow: UnitOfWork, call: Call, message: None = None) -> Content:  # noqa: ARG001 - every operation has a message
+def object_for_fetch(uow: UnitOfWork, call: Call, message: None) -> Content:  # noqa: ARG001 - every operation has a message
     """Return the bytes that a task's executor asks for.
 
     Raises:

@@ -26,10 +26,7 @@ KINDS = {
     Caller.RUN: {"run"},
     Caller.ANYONE: set(PrincipalKind),
 }
-STREAMED = {
-    "objects.put", "dataset_versions.download", "runs.events", "projects.events", "artifacts.download",
-    "executions.input", "executions.put_object", "pipelines.events", "tasks.object",
-}  # fmt: skip
+STREAMED = {"runs.events", "projects.events", "pipelines.events"}
 
 
 ALLOWED_WHEN_ARCHIVED = {"policies.simulate", "projects.unarchive"}

@@ -15,7 +15,6 @@ from animus_contracts.identifiers import ExecutionId
 from animus_contracts.runs import FailureReason, Limitation, RunClass, RunState
 from animus_control.domain.errors import AnimusError, DeniedError, MissingError
 from animus_control.domain.identity import Principal
-from animus_control.services import executions
 from animus_control.services.objects import Content
 from animus_control.services.tokens import token_hash
 from tests.unit.control.services.attempts import EVENTS, code_of
@@ -227,7 +226,7 @@ def test_run_fetches_its_own_inputs_and_nothing_else_of_the_project(desk: Desk) 
 
     def fetched(digest: str) -> Any:
         path = {"execution": lease.execution_id, "digest": digest}
-        return desk.stream(runner_of(lease), "executions.input", executions.input_for_fetch, **path)
+        return desk.do(runner_of(lease), "executions.input", **path)
 
     [wine] = version.files
     assert fetched(wine.digest) == Content(digest=wine.digest, size_bytes=wine.size_bytes, name=wine.path)

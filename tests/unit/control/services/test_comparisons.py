@@ -18,8 +18,8 @@ from animus_contracts.runs import CancelRun, Failure, FailureReason, Run, RunSta
 from animus_contracts.tasks import TaskFailed
 from animus_control.domain.comparisons import OUTSIDE, obstacle
 from animus_control.domain.errors import ConflictError, InvalidError, MissingError
+from animus_control.services.objects import Content
 from animus_control.services.repeats import repetitions_of
-from animus_control.services.tasks import object_for_fetch
 from tests.fakes.puppet import A_PROVENANCE
 from tests.unit.control.services.checks import a_verdict, answer, end_task, leased_task
 from tests.unit.control.services.desk import ED, LOCAL, VIC, Desk
@@ -102,14 +102,14 @@ def test_a_task_reads_the_bytes_of_its_two_runs_and_no_others(desk: Desk) -> Non
     assert lease.comparison is not None
     entry = lease.comparison.left.artifacts[0].entry
 
-    found = desk.stream(LOCAL, "tasks.object", object_for_fetch, task=lease.task_id, digest=entry.digest)
+    found = desk.do(LOCAL, "tasks.object", task=lease.task_id, digest=entry.digest)
 
-    assert found == (entry.digest, entry.size_bytes)
+    assert found == Content(digest=entry.digest, size_bytes=entry.size_bytes, name=entry.digest)
     with pytest.raises(MissingError):
-        desk.stream(LOCAL, "tasks.object", object_for_fetch, task=lease.task_id, digest=secret.digest)
+        desk.do(LOCAL, "tasks.object", task=lease.task_id, digest=secret.digest)
     end_task(desk, lease, a_verdict())
     with pytest.raises(MissingError):
-        desk.stream(LOCAL, "tasks.object", object_for_fetch, task=lease.task_id, digest=entry.digest)
+        desk.do(LOCAL, "tasks.object", task=lease.task_id, digest=entry.digest)
 
 
 def test_a_run_is_not_compared_with_itself(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from animus_contracts.lineage import Predicate
 from animus_contracts.pages import DigestQuery, LineageQuery, ListQuery, NamedListQuery, Page
 from animus_contracts.policies import PolicyState, PutPolicy
 from animus_control.domain.errors import AnimusError, ConflictError, InvalidError, MissingError
-from animus_control.services import datasets
+from animus_control.services.objects import Content
 from tests.unit.control.services.desk import ADA, ED, REQUIREMENTS, VIC, Desk
 
 DEFINITION = DefineEnvironment(name="sklearn", python="3.11", requirements=["scikit-learn"])
@@ -102,14 +102,13 @@ def test_download_names_a_file_of_the_version_and_is_audited(desk: Desk) -> None
     version = desk.version()
     path = {"project": "demo", "version": version.version_id, "digest": version.files[0].digest}
 
-    entry = desk.stream(VIC, "dataset_versions.download", datasets.file_for_download, **path)
+    entry = desk.do(VIC, "dataset_versions.download", **path)
 
-    assert entry == version.files[0]
+    [wine] = version.files
+    assert entry == Content(digest=wine.digest, size_bytes=wine.size_bytes, name=wine.path)
     assert desk.audit()[-1].details == {"path": "wine.csv", "digest": entry.digest}
     with pytest.raises(MissingError):
-        desk.stream(
-            VIC, "dataset_versions.download", datasets.file_for_download, **path | {"digest": "sha256:" + "0" * 64}
-        )
+        desk.do(VIC, "dataset_versions.download", **path | {"digest": "sha256:" + "0" * 64})
 
 
 @pytest.mark.parametrize(

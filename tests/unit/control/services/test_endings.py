@@ -16,7 +16,6 @@ from animus_contracts.executions import ExecutionState, Verdict
 from animus_contracts.pages import ListQuery
 from animus_contracts.runs import Failure, FailureReason, Limitation, RunClass, RunState
 from animus_control.domain.errors import ConflictError, InvalidError, MissingError
-from animus_control.services import artifacts
 from animus_control.services.objects import Content
 from animus_control.services.tokens import token_hash
 from tests.unit.control.services.attempts import BROKE, EVENTS, PROVENANCE, code_of
@@ -58,7 +57,7 @@ def test_end_makes_everything_visible_at_once(any_desk: Desk) -> None:
     assert f"artifact:{artifact.artifact_id}" in {edge.object for edge in story.lineage}
     assert len(story.audit) == 4
     assert (record.action, record.details["manifest"]) == ("execution.ended", digest_of([entry]))
-    downloaded = desk.stream(VIC, "artifacts.download", artifacts.for_download, **path, artifact=artifact.artifact_id)
+    downloaded = desk.do(VIC, "artifacts.download", **path, artifact=artifact.artifact_id)
     assert downloaded == Content(digest=artifact.digest, size_bytes=artifact.size_bytes, name=artifact.name)
     assert desk.actions()[-1] == "artifact.downloaded"
 
@@ -187,10 +186,7 @@ def test_artifact_is_reached_only_below_its_own_run(desk: Desk) -> None:
     (artifact,) = desk.do(VIC, "artifacts.list", ListQuery(), project="demo", run=run.run_id).items
 
     with pytest.raises(MissingError):
-        desk.stream(
-            VIC, "artifacts.download", artifacts.for_download,
-            project="demo", run=other.run_id, artifact=artifact.artifact_id,
-        )  # fmt: skip
+        desk.do(VIC, "artifacts.download", project="demo", run=other.run_id, artifact=artifact.artifact_id)
 
 
 def test_state_of_an_ended_run_cannot_be_changed_behind_the_services(desk: Desk) -> None:

@@ -148,15 +148,13 @@ def test_nobody_but_an_executor_has_to_do_with_tasks(desk: Desk, operation: str)
 
 
 def test_a_task_that_compares_nothing_reads_nothing(desk: Desk) -> None:
-    from animus_control.services.tasks import object_for_fetch  # noqa: PLC0415 - only here
-
     stored = desk.upload() if desk.project() else None
     assert stored is not None
     asked(desk)
     lease = leased_task(desk)
     assert lease is not None
     with pytest.raises(MissingError):
-        desk.stream(LOCAL, "tasks.object", object_for_fetch, task=lease.task_id, digest=stored.digest)
+        desk.do(LOCAL, "tasks.object", task=lease.task_id, digest=stored.digest)
 
 
 REFS: list[tuple[str, bool]] = [
