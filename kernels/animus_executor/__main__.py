@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import threading
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from animus_executor.folders import remove
 from animus_executor.kernel_parents import KernelParents
 from animus_executor.machine import Occupancy
 from animus_executor.owner import FolderTakenError, owned
-from animus_executor.runs import RunFolders
+from animus_executor.runs import Record, RunFolders
 from animus_executor.settings import Settings, SettingsError, read_settings
 from animus_executor.support import provide_support
 from animus_executor.tasks import TaskWorker
@@ -79,7 +80,7 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     sockets.mkdir(mode=0o700)
     backend, kernel_parents = ProcessBackend(sockets), KernelParents(sockets, KEPT_KERNEL_PARENTS)
     environments = Environments(settings.data / "environments", settings.environments)
-    folders, occupancy = RunFolders(settings.data), Occupancy(settings.capacity)
+    folders = RunFolders(settings.data)
     left = list(folders.left())
     attempts = Attempts(
         settings=settings,
@@ -89,21 +90,9 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         backend=backend,
         folders=folders,
         support=provide_support(settings.data / "support", is_shared=bool(left)),
-        occupancy=occupancy,
+        occupancy=Occupancy(settings.capacity),
     )
-    for record in left:
-        occupancy.take(record.execution_id, record.resources)
-    agent = Agent(
-        control_plane,
-        attempts.execute,
-        describe=partial(description, settings, backend),
-        occupancy=occupancy,
-        slots=settings.slots,
-        adopted=[partial(attempts.adopt, record) for record in left],
-    )
-    cancellations = CancellationWatch(control_plane, attempts.active)
-    tasks = TaskWorker(control_plane, settings, cache=folders.cache, folder=settings.data / "tasks")
-    threads = (agent, cancellations, tasks)
+    threads = workers(attempts, control_plane, left, describe=partial(description, settings, backend))
     for each in threads:
         each.start()
     environments.trim(spared=[Path(record.environment) for record in left])  # the predecessor may have left half a one
@@ -117,6 +106,32 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         stop_attempts(attempts)
     backend.close()
     kernel_parents.close()
+
+
+def workers(
+    attempts: Attempts, control_plane: ControlPlane, left: Sequence[Record], *, describe: Callable[[], LeaseRequest]
+) -> tuple[Agent, CancellationWatch, TaskWorker]:
+    """Build what asks for runs, cancellations and tasks.
+
+    Args:
+        attempts: What executes attempts; what is left takes its part of the machine before anything is asked for.
+        control_plane: Who is asked.
+        left: What a predecessor left, which is gone on with.
+        describe: Says what this executor is.
+    """
+    settings, folders, occupancy = attempts.settings, attempts.folders, attempts.occupancy
+    for record in left:
+        occupancy.take(record.execution_id, record.resources)
+    agent = Agent(
+        control_plane,
+        attempts.execute,
+        describe=describe,
+        occupancy=occupancy,
+        slots=settings.slots,
+        adopted=[partial(attempts.adopt, record) for record in left],
+    )
+    tasks = TaskWorker(control_plane, settings, cache=folders.cache, folder=settings.data / "tasks")
+    return agent, CancellationWatch(control_plane, attempts.active), tasks
 
 
 def description(settings: Settings, backend: ProcessBackend) -> LeaseRequest:
