@@ -30,7 +30,7 @@ def log(database: StoredDatabase) -> StoredDatabase:
 
 def tamper(database: StoredDatabase, *attack: str) -> None:
     """Do what only the owner of the database can: put the guards aside, change the log, put them back."""
-    engine, _ = database._engines
+    engine = database._engine
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             statements = ["ALTER TABLE audit_events DISABLE TRIGGER ALL", *attack,
@@ -50,7 +50,7 @@ def found(database: StoredDatabase) -> ChainFault | str | None:
 
 
 def dialect(database: StoredDatabase) -> str:
-    return database._engines[0].dialect.name
+    return database._engine.dialect.name
 
 
 def test_untouched_log_has_no_fault(log: StoredDatabase) -> None:

@@ -95,7 +95,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @contextmanager
 def superuser(database: StoredDatabase) -> Iterator[Connection]:
     """A connection that may do all that the database lets anyone do, past our own code."""
-    engine, _ = database._engines
+    engine = database._engine
     with engine.connect() as connection, connection.begin() as transaction:
         yield connection
         transaction.rollback()
@@ -122,7 +122,7 @@ def test_row_written_once_cannot_be_updated_deleted_or_replaced(filled: StoredDa
     columns = SCHEMA.tables[table].columns.keys()
     assert all(refused(filled, f"UPDATE {table} SET {column} = {column}") for column in columns)
     assert refused(filled, f"DELETE FROM {table}")
-    if filled._engines[0].dialect.name == "sqlite":
+    if filled._engine.dialect.name == "sqlite":
         assert refused(filled, f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
     else:
         assert refused(filled, f"TRUNCATE {table} CASCADE")
@@ -132,7 +132,7 @@ def test_row_written_once_cannot_be_updated_deleted_or_replaced(filled: StoredDa
 @pytest.mark.parametrize("table", CHANGING)
 def test_row_that_changes_cannot_be_deleted(filled: StoredDatabase, table: str) -> None:
     assert refused(filled, f"DELETE FROM {table}")
-    if filled._engines[0].dialect.name == "postgresql":
+    if filled._engine.dialect.name == "postgresql":
         assert refused(filled, f"TRUNCATE {table} CASCADE")
 
 

@@ -22,7 +22,7 @@ def test_first_migration_is_the_schema_of_the_code(dialect: str) -> None:
 
 
 def test_migrated_database_does_not_differ_from_the_tables_of_the_code(database: StoredDatabase) -> None:
-    engine, _ = database._engines
+    engine = database._engine
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
 
@@ -42,7 +42,7 @@ def test_empty_database_is_migrated_when_it_is_opened(tmp_path: Any) -> None:
 
 def plan_of(database: StoredDatabase, statement: str) -> str:
     """Return how SQLite would execute a statement."""
-    _, engine = database._engines
+    engine = database._reader
     with engine.connect() as connection:
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
         return "; ".join(row.detail for row in rows)

@@ -38,7 +38,7 @@ def sqlite_database(sqlite_url: str) -> StoredDatabase:
 
 def limit_pages(database: StoredDatabase, *, more: int | None) -> None:
     """Let SQLite run out of room as on a full disk: the same error, from the same place."""
-    engine, _ = database._engines
+    engine = database._engine
     with engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         limit = 1 << 30 if more is None else pages + more
@@ -126,7 +126,7 @@ def test_sqlite_files_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
 
 
 def test_sqlite_is_durable_by_its_settings(sqlite_database: StoredDatabase) -> None:
-    for each in sqlite_database._engines:
+    for each in (sqlite_database._engine, sqlite_database._reader):
         with each.connect() as connection:
             settings = [
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -191,7 +191,7 @@ def test_postgresql_commits_are_synchronous_whatever_the_server_says(database_ur
     if database_url.startswith("sqlite"):
         return
     database = open_database(database_url)
-    with database._engines[0].connect() as connection:
+    with database._engine.connect() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
     database.close()
 

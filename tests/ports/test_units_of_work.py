@@ -272,6 +272,6 @@ def test_outbox_message_exists_exactly_when_its_change_does(database: StoredData
 
     assert isinstance(database.write(breaks).exception(WAIT_SECONDS), LookupError)
     database.write(lambda uow: uow.outbox.add("run", "2", {"state": "queued"}, NOW)).result(WAIT_SECONDS)
-    engine, _ = database._engines
+    engine = database._engine
     with engine.begin() as connection:
         assert [row.key for row in connection.execute(SCHEMA.tables["outbox"].select())] == ["2"]
