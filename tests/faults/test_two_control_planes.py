@@ -85,7 +85,7 @@ def test_one_that_hangs_in_the_middle_of_a_transaction_is_not_waited_for_longer_
     f19 = campaign("F19 one of two hangs in a transaction")
     lock = prepare(plant)
     plant.kill(CONTROL)
-    plant.start(CONTROL, failpoints="after_flush=delay:300@3")
+    plant.start(CONTROL, failpoints="after_flush=delay:300@40")
     plant.wait_ready()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and hangs_not(plant):

@@ -17,7 +17,7 @@ from animus_contracts.endpoints import BY_OPERATION
 from animus_control.api.backend import Backend
 from animus_control.api.idempotency import Answer, Key, answer_once
 from animus_control.api.rejections import Rejection, record_rejection
-from animus_control.domain.errors import DeniedError
+from animus_control.domain.errors import AnimusError, DeniedError
 from animus_control.domain.identity import Principal
 from animus_control.services import access
 
@@ -102,4 +102,8 @@ class LocalDesk:
 
     async def check(self) -> None:
         """Write something; see :class:`Desk`."""
-        await asyncio.get_running_loop().run_in_executor(self._backend.readers, self._backend.database.check)
+        backend = self._backend
+        try:
+            await asyncio.get_running_loop().run_in_executor(backend.readers, backend.database.check)
+        except TimeoutError as error:
+            raise AnimusError("service_unavailable", "nothing was written for seconds") from error
