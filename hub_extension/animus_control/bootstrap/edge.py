@@ -13,8 +13,9 @@ import hmac
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 
 from jupyterhub.services.auth import HubOAuth  # type: ignore[import-untyped]  # it ships no types
@@ -75,35 +76,47 @@ async def serve(
     except AnimusError:
         return 1  # the writer has said why it cannot start
     desk.lost.add_done_callback(lambda _: stop.set())
+    ticks = PeriodicCallback(every_half_second, 500)
+    ticks.start()
+    async with _serving(settings, desk, wakeups, listening) as address:
+        log.info('{"event": "listening", "address": "%s"}', address)
+        await stop.wait()
+        log.info('{"event": "stopping"}')
+    ticks.stop()
+    every_half_second()
+    gone = desk.lost.done()
+    desk.close()
+    return 1 if gone else 0
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings, desk: Desk, wakeups: Wakeups, listening: Sequence[socket.socket]
+) -> AsyncIterator[str]:
     database = await asyncio.to_thread(open_for_reading, settings.database_url)
     clock = await asyncio.to_thread(SteadyClock, database.now)
     users = HubUsers(settings.hub_api_url, platform_admins=settings.platform_admins)
     edge = build_edge(settings, database, desk, users=users, clock=clock, wakeups=wakeups)
     server = build_server(edge, settings)
-    following = asyncio.create_task(
-        repeat(FOLLOW_SECONDS, "clock", lambda: asyncio.to_thread(clock.follow, FOLLOW_SECONDS))
-    )
-    sweeping = asyncio.create_task(repeat(SWEEP_SECONDS, "parts", edge.objects.sweep))
-    ticks = PeriodicCallback(every_half_second, 500)
-    ticks.start()
+    jobs = [
+        asyncio.create_task(job)
+        for job in (
+            repeat(FOLLOW_SECONDS, "clock", lambda: asyncio.to_thread(clock.follow, FOLLOW_SECONDS)),
+            repeat(SWEEP_SECONDS, "parts", edge.objects.sweep),
+        )
+    ]
     server.add_sockets(listening)
-    address = f"http://{settings.host}:{listening[0].getsockname()[1]}{edge.prefix}"
-    log.info('{"event": "listening", "address": "%s"}', address)
-    await stop.wait()
-    log.info('{"event": "stopping"}')
-    server.stop()
-    wakeups.close()
-    await _finish(server, edge)
-    ticks.stop()
-    following.cancel()
-    sweeping.cancel()
-    users.close()
-    edge.readers.shutdown()
-    database.close()
-    every_half_second()
-    gone = desk.lost.done()
-    desk.close()
-    return 1 if gone else 0
+    try:
+        yield f"http://{settings.host}:{listening[0].getsockname()[1]}{edge.prefix}"
+    finally:
+        server.stop()
+        wakeups.close()
+        await _finish(server, edge)
+        for job in jobs:
+            job.cancel()
+        users.close()
+        edge.readers.shutdown()
+        database.close()
 
 
 def build_edge(
