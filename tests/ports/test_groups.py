@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,7 @@ from animus_contracts.identifiers import BindingId, DecisionId
 from animus_contracts.lineage import LineageEdge, Predicate
 from animus_contracts.projects import ProjectState, Role, RoleBinding, SubjectType
 from animus_contracts.runs import RunState
+from animus_control.domain.errors import AnimusError
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.repositories import AlreadyExistsError, StoredAnswer
 from animus_control.storage.database import StoredDatabase
@@ -282,3 +285,23 @@ def test_commit_that_fails_leaves_nothing_to_be_remembered(filled: StoredDatabas
     with pytest.raises(RuntimeError, match="no longer ends"):
         filled.write(moves_and_forks).result()
     assert filled.write(lambda uow: uow.runs.get(PROJECT_ID, run.run_id)).result() == run
+
+
+def test_work_is_done_on_the_thread_of_a_loop_that_offers_it_and_what_is_queued_at_the_end_is_done(
+    database_url: str,
+) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        writing = open_database(database_url, loop.call_soon_threadsafe)
+        from_elsewhere = await asyncio.to_thread(writing.write, lambda _uow: threading.get_ident())
+        threads = [writing.write(lambda _uow: threading.get_ident()) for _ in range(3)]
+        assert not any(future.done() for future in threads), "the loop has not had its turn"
+        found = await asyncio.gather(*map(asyncio.wrap_future, [from_elsewhere, *threads]))
+        assert set(found) == {threading.get_ident()}
+        last = writing.write(lambda uow: uow.audit.head())
+        writing.close()
+        assert last.done()
+        with pytest.raises(AnimusError, match="closed"):
+            writing.write(lambda _uow: None).result(0)
+
+    asyncio.run(scenario())

@@ -94,13 +94,15 @@ async def _working(settings: Settings) -> AsyncIterator[Backend]:
     finally:
         await worker.stop()
         groups.close()
-        await asyncio.to_thread(database.close)
+        database.close()
         readers.shutdown()
 
 
 async def _open(settings: Settings) -> tuple[Database, SteadyClock]:
+    # This process has nothing to do while it commits, so it writes on the thread of its loop.
+    loop = asyncio.get_running_loop()
     try:
-        database = await asyncio.to_thread(open_database, settings.database_url)
+        database = await asyncio.to_thread(open_database, settings.database_url, loop.call_soon_threadsafe)
         clock = await asyncio.to_thread(SteadyClock, database.now)
     except (AnimusError, SchemaError, OSError) as error:
         cause = str(error.__cause__ or "").partition("\n")[0]

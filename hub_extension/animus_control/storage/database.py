@@ -20,7 +20,7 @@ from animus_control.storage.notifications import Notifications
 from animus_control.storage.session import Session
 from animus_control.storage.transaction import Transaction
 from animus_control.storage.unit_of_work import StoredUnitOfWork
-from animus_control.storage.writer import Writer
+from animus_control.storage.writer import Soon, Writer
 
 T = TypeVar("T")
 
@@ -77,13 +77,16 @@ class StoredDatabase(ReadableStore):
     Args:
         writer: Engine of the writer.
         reader: Engine of the readers; its connections cannot write.
+        soon: Has a function called soon on the thread that writes; see :class:`Writer`.
     """
 
-    def __init__(self, writer: Engine, reader: Engine) -> None:
+    def __init__(self, writer: Engine, reader: Engine, soon: Soon | None = None) -> None:
         super().__init__(reader)
         self._engine = writer
         self._notifications = Notifications(writer)
-        self._writer = Writer(writer, announce=self._notifications.announce, notify=self._notifications.deliver)
+        self._writer = Writer(
+            writer, announce=self._notifications.announce, notify=self._notifications.deliver, soon=soon
+        )
 
     def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
         """Queue work for the writer; see :class:`animus_control.services.ports.Database`."""

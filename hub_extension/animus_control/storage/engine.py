@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from animus_control.storage.database import ReadableStore, StoredDatabase
 from animus_control.storage.failures import translate
+from animus_control.storage.writer import Soon
 
 READERS = 8
 WAIT_SECONDS = 5.0
@@ -57,11 +58,12 @@ class Engines:
     reader: Engine
 
 
-def open_database(url: str) -> StoredDatabase:
+def open_database(url: str, soon: Soon | None = None) -> StoredDatabase:
     """Open a database, bring its schema to the newest state and start its writer.
 
     Args:
         url: ``sqlite:///<path>`` or ``postgresql://…``.
+        soon: Has a function called soon on the thread that writes; None gives the writer a thread of its own.
 
     Raises:
         SchemaError: If the schema cannot be brought to this version.
@@ -74,7 +76,7 @@ def open_database(url: str) -> StoredDatabase:
         raise translate(error) from error
     finally:
         engines.writer.dispose()
-    return StoredDatabase(engines.writer, engines.reader)
+    return StoredDatabase(engines.writer, engines.reader, soon)
 
 
 def open_for_reading(url: str) -> ReadableStore:
