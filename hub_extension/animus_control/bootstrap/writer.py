@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from multiprocessing.process import BaseProcess
@@ -32,6 +32,7 @@ from animus_control.services.tasks import return_lost_tasks
 from animus_control.settings import Settings, limits_of
 from animus_control.storage.clock import SteadyClock
 from animus_control.storage.engine import SchemaError, open_database
+from animus_control.storage.writer import Soon
 from animus_control.worker import Worker
 
 RECONCILE_SECONDS = 3.0
@@ -44,6 +45,8 @@ FOLLOW_SECONDS = 10.0
 EDGE_SECONDS = 15.0
 """Longer than the edge takes for the answers under way."""
 READERS = 4
+ROUNDS = 4
+"""Of the loop, from a result to the answer on its way: handover, task, message, socket."""
 
 log = logging.getLogger("animus.control")
 
@@ -98,11 +101,26 @@ async def _working(settings: Settings) -> AsyncIterator[Backend]:
         readers.shutdown()
 
 
+def _after_answers(loop: asyncio.AbstractEventLoop) -> Soon:
+    """Have work done on the loop's thread once it has sent the answers to what was done before."""
+
+    def soon(work: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(wait, ROUNDS, work)
+
+    def wait(rounds: int, work: Callable[[], None]) -> None:
+        if rounds:
+            loop.call_soon(wait, rounds - 1, work)
+        else:
+            work()
+
+    return soon
+
+
 async def _open(settings: Settings) -> tuple[Database, SteadyClock]:
     # This process has nothing to do while it commits, so it writes on the thread of its loop.
     loop = asyncio.get_running_loop()
     try:
-        database = await asyncio.to_thread(open_database, settings.database_url, loop.call_soon_threadsafe)
+        database = await asyncio.to_thread(open_database, settings.database_url, _after_answers(loop))
         clock = await asyncio.to_thread(SteadyClock, database.now)
     except (AnimusError, SchemaError, OSError) as error:
         cause = str(error.__cause__ or "").partition("\n")[0]

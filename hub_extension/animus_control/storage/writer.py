@@ -38,6 +38,8 @@ Soon = Callable[[Callable[[], None]], object]
 """Has a function called soon; callable from any thread."""
 
 MOST_AT_ONCE = 256
+SMALLEST_SHARE = 4
+"""Of more than so many pieces only half are written together: who is answered asks again while the rest is written."""
 LOG = logging.getLogger(__name__)
 
 
@@ -95,21 +97,29 @@ class Writer:
     def close(self) -> None:
         """Finish what is queued and stop; called on the thread on which the work is done, if it is not our own."""
         with self._lock:
-            self._closed = True
+            was_closed, self._closed = self._closed, True
+        if was_closed:
+            return
         if self._own is None:
-            self._turn()
+            self._finish()
         else:
+            self._own.submit(self._finish)
             self._own.shutdown()
 
-    def _turn(self) -> None:
-        while arrived := self._take():
-            pieces = [piece for piece in arrived if piece.future.set_running_or_notify_cancel()]
-            if pieces:
-                self._write(pieces)
+    def _finish(self) -> None:
+        while self._arrived:
+            self._turn()
 
-    def _take(self) -> list[_Piece]:
+    def _turn(self) -> None:
         with self._lock:
-            return [self._arrived.popleft() for _ in range(min(len(self._arrived), MOST_AT_ONCE))]
+            half = max(SMALLEST_SHARE, (len(self._arrived) + 1) // 2)
+            arrived = [self._arrived.popleft() for _ in range(min(len(self._arrived), half, MOST_AT_ONCE))]
+            more = bool(self._arrived)
+        pieces = [piece for piece in arrived if piece.future.set_running_or_notify_cancel()]
+        if pieces:
+            self._write(pieces)
+        if more and not self._closed:
+            self._soon(self._turn)
 
     def _write(self, pieces: list[_Piece]) -> None:
         channels: set[str] = set()
