@@ -168,18 +168,23 @@ class Plant:
             if process.poll() is not None:
                 self.start(name)
 
-    def run_processes(self) -> list[psutil.Process]:
+    def run_processes(self, running: str = "") -> list[psutil.Process]:
         """Return what works in the plant's folder besides its own processes: parents, supervisors, kernels.
 
         They are not looked for below their executor, because they may outlive it.
+
+        Args:
+            running: What their command line contains.
         """
         own = {process.pid for process in self.processes.values()}
-        return [process for process in psutil.process_iter() if process.pid not in own and self._holds(process)]
+        others = (process for process in psutil.process_iter() if process.pid not in own)
+        return [process for process in others if self._holds(process, running)]
 
-    def _holds(self, process: psutil.Process) -> bool:
+    def _holds(self, process: psutil.Process, running: str) -> bool:
         folder = str(self.folder)
         with suppress(psutil.Error):
-            return process.cwd().startswith(folder) or folder in " ".join(process.cmdline())
+            command = " ".join(process.cmdline())
+            return running in command and (folder in command or process.cwd().startswith(folder))
         return False
 
     def stop(self) -> None:

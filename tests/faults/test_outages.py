@@ -127,9 +127,8 @@ def test_what_was_killed_with_its_executor_is_reported_at_once_by_the_next_one(t
         run_ids = submit(plant, client, COUNTING.format(seconds=60), count=1)
         live(client, run_ids)
         plant.kill(EXECUTOR)
-        for process in plant.run_processes():
-            if "animus_runner.parent" in " ".join(process.cmdline()):
-                process.kill()
+        for process in plant.run_processes("animus_runner.parent"):
+            process.kill()
         started = time.monotonic()
         plant.start(EXECUTOR, **MACHINE)
         [run] = reached(client, run_ids, *TERMINAL_STATES)

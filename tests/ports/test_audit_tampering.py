@@ -113,7 +113,7 @@ def test_head_that_was_moved_under_a_writer_makes_the_commit_fail(database: Stor
 
     def work(uow: object) -> None:
         uow.audit.append(audit_record())  # type: ignore[attr-defined]  # the stored unit of work
-        moves(uow._session._transaction.connection)()  # type: ignore[attr-defined]  # past the ports, as only an attack can
+        moves(uow.session._transaction.connection)()  # type: ignore[attr-defined]  # past the ports, as only an attack can
 
     with pytest.raises(RuntimeError, match="no longer ends at 0"):
         database.write(work).result(WAIT_SECONDS)

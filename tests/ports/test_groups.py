@@ -278,7 +278,7 @@ def test_commit_that_fails_leaves_nothing_to_be_remembered(filled: StoredDatabas
     def moves_and_forks(uow: UnitOfWork) -> Any:
         uow.runs.compare_and_set(changed(run, state=RunState.CANCELED, version=2), expected_version=1)
         uow.audit.append(audit_record())
-        transaction = uow._session._transaction  # type: ignore[attr-defined]  # past the ports, as only an attack can
+        transaction = uow.session._transaction  # type: ignore[attr-defined]  # past the ports, as only an attack can
         transaction.connection.exec_driver_sql("UPDATE audit_head SET sequence = 99")
         return uow.runs.get(PROJECT_ID, run.run_id)
 

@@ -212,13 +212,25 @@ def test_objects_and_whatever_is_no_part_are_never_swept(store: HashedObjectStor
     assert all(each.exists() for each in (stored, *others))
 
 
+def written_part(root: Path) -> Path | None:
+    """Return the one part once nothing more is written to it: the store writes in the background."""
+    for part in [root / name for name in files(root)]:
+        before = part.stat()
+        time.sleep(0.1)
+        after = part.stat()
+        if before.st_size and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return part
+    return None
+
+
 async def upload(store: HashedObjectStore, root: Path, *, hours: float) -> StoredObject:
     """Upload, and sweep in the middle of it, when for so many hours nothing has come."""
 
     async def pausing() -> AsyncIterator[bytes]:
         yield LARGE
-        (part,) = await asyncio.to_thread(until, lambda: files(root))
-        age(root / part, hours)
+        part = await asyncio.to_thread(until, lambda: written_part(root))
+        assert part is not None
+        age(part, hours)
         await store.sweep()
         yield b""
 
