@@ -62,7 +62,8 @@ demo-down: ## Stop the demo and remove its data
 	@test ! -x $(BIN)/python || $(BIN)/python -m animus_hub demo --data $(DEMO) --down
 
 test: $(DEV_STAMP) ## Run all tests, those with real servers and a browser last
-	@$(BIN)/python -m pytest -q -n auto -m "not e2e and not faults" --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -n auto -m "not e2e and not faults" --cov --cov-report=html
+	@echo "Coverage with branches: $$($(BIN)/coverage report --format=total) %, line by line in .coverage-html/index.html"
 	@$(BIN)/python -m pytest -q -m "e2e or faults" -rs
 
 check: $(DEV_STAMP) ## What must hold before a commit: linters, types, architecture
