@@ -80,6 +80,6 @@ class Backend(Reading):
     database: Database
     handover: Handover = field(default_factory=lambda: Handover(asyncio.get_running_loop()))
 
-    async def write(self, work: Work[T]) -> T:
-        """Run work that changes something; it is durable when this returns."""
-        return await self.handover.wait(self.database.write(work))
+    def write(self, work: Work[T]) -> asyncio.Future[T]:
+        """Have work done that changes something; it is durable when the future has its result."""
+        return self.handover.wait(self.database.write(work))

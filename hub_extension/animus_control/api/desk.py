@@ -8,7 +8,7 @@ A refusal is recorded in a unit of work of its own, because the refused one is r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -48,8 +48,8 @@ class Request:
 class Desk(Protocol):
     """Takes requests."""
 
-    async def perform(self, request: Request) -> Answer:
-        """Authorise and perform an operation.
+    def perform(self, request: Request) -> Awaitable[Answer]:
+        """Begin to authorise and perform an operation.
 
         Raises:
             AnimusError: If it is refused; a denial has been recorded.
@@ -75,19 +75,30 @@ class LocalDesk:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def perform(self, request: Request) -> Answer:
-        """Authorise and perform an operation; see :class:`Desk`."""
+    def perform(self, request: Request) -> asyncio.Future[Answer]:
+        """Begin to authorise and perform an operation; see :class:`Desk`.
+
+        It is no coroutine, because a task for each request would cost as much as it takes to authorise one.
+        """
         call = self._backend.call(
             request.principal, request_id=request.request_id, path=request.path, if_match=request.if_match
         )
         endpoint = BY_OPERATION[request.operation]
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def tell(done: asyncio.Future[Answer]) -> None:
+            denied = done.exception()
+            if isinstance(denied, DeniedError):
+                recording = self._backend.write(lambda uow: access.record_denial(uow, call, endpoint, denied))
+                recording.add_done_callback(lambda recorded: _fail(answered, recorded.exception() or denied))
+            elif denied is not None:
+                _fail(answered, denied)
+            elif not answered.done():
+                answered.set_result(done.result())
+
         work = partial(answer_once, call=call, endpoint=endpoint, message=request.message, key=request.key)
-        try:
-            return await self._backend.write(work)
-        except DeniedError as denied:
-            error = denied
-            await self._backend.write(lambda uow: access.record_denial(uow, call, endpoint, error))
-            raise
+        self._backend.write(work).add_done_callback(tell)
+        return answered
 
     async def deny(self, request: Request, code: str) -> None:
         """Record a denial; see :class:`Desk`."""
@@ -107,3 +118,8 @@ class LocalDesk:
             await asyncio.get_running_loop().run_in_executor(backend.readers, backend.database.check)
         except TimeoutError as error:
             raise AnimusError("service_unavailable", "nothing was written for seconds") from error
+
+
+def _fail(waiting: asyncio.Future[Any], error: BaseException) -> None:
+    if not waiting.done():  # somebody still waits
+        waiting.set_exception(error)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -195,7 +196,7 @@ class DeskServer(_End[Asking]):
     def __init__(self, desk: Desk) -> None:
         super().__init__(Asking)
         self._desk = desk
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._doing: set[asyncio.Future[Answer | None]] = set()
         self._woken: deque[str] = deque()
 
     def wake(self, channel: str) -> None:
@@ -207,32 +208,42 @@ class DeskServer(_End[Asking]):
 
     def take(self, message: Asking) -> None:
         """Begin to do what is asked."""
-        task = self._loop.create_task(self._answer(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _answer(self, message: Asking) -> None:
         try:
-            self.post(Done(number=message.number, answer=await self._do(message)))
-        except AnimusError as error:
-            self.post(Refused.by(error, message.number))
-        except Exception as error:  # noqa: BLE001 - a process edge: the caller learns that it failed, the log how
+            doing = asyncio.ensure_future(self._begin(message))
+        except Exception as error:  # noqa: BLE001 - as below
+            self._refuse(message, error)
+            return
+        self._doing.add(doing)
+        doing.add_done_callback(partial(self._answer, message))
+
+    def _begin(self, message: Asking) -> Awaitable[Answer | None]:
+        match message:
+            case Perform():
+                return self._desk.perform(message.request())
+            case Deny():
+                return self._desk.deny(message.request(), message.code)
+            case Reject():
+                return self._desk.reject(message.rejection)
+            case Check():
+                return self._desk.check()
+
+    def _answer(self, message: Asking, done: asyncio.Future[Answer | None]) -> None:
+        self._doing.discard(done)
+        if done.cancelled():  # the loop is being closed
+            return
+        error = done.exception()
+        if error is None:
+            self.post(Done(number=message.number, answer=done.result()))
+        else:
+            self._refuse(message, error)
+
+    def _refuse(self, message: Asking, error: BaseException) -> None:
+        if not isinstance(error, AnimusError):  # a process edge: the caller learns that it failed, the log how
             operation = message.operation if isinstance(message, Asked) else type(message).__name__
             request_id = message.request_id if isinstance(message, Asked) else ""
             log_unexpected(error, request_id=request_id, operation=operation)
-            self.post(Refused.by(AnimusError("internal_error"), message.number))
-
-    async def _do(self, message: Asking) -> Answer | None:
-        match message:
-            case Perform():
-                return await self._desk.perform(message.request())
-            case Deny():
-                await self._desk.deny(message.request(), message.code)
-            case Reject():
-                await self._desk.reject(message.rejection)
-            case Check():
-                await self._desk.check()
-        return None
+            error = AnimusError("internal_error")
+        self.post(Refused.by(error, message.number))
 
     def _tell_woken(self) -> None:
         channels: dict[str, None] = {}

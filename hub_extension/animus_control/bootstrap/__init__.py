@@ -11,6 +11,7 @@ the other ends, and whoever started the control plane starts it again.
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import multiprocessing
 import socket
@@ -52,6 +53,8 @@ def run(settings: Settings, *, every_half_second: Callable[[], None]) -> int:
         )
     arm(settings.failpoints)
     listening = _listen(settings)
+    gc.collect()
+    gc.freeze()  # what is there now stays; neither process need ever look through it for something to collect
     ours, theirs = socket.socketpair()
 
     def edge() -> None:

@@ -71,7 +71,7 @@ class Compiled:
         TypeError: If its SQL depends on its values.
     """
 
-    __slots__ = ("_binds", "_positional", "_readers", "_row", "adds", "key", "sql", "table")
+    __slots__ = ("_binds", "_constants", "_names", "_positional", "_readers", "_row", "adds", "key", "sql", "table")
 
     def __init__(self, statement: Statement, dialect: Dialect, key: tuple[str, ...] = ()) -> None:
         compiled = statement.compile(dialect=dialect)
@@ -84,7 +84,10 @@ class Compiled:
         self.table = tables.pop() if len(tables) == 1 else ""
         self._positional = compiled.positional
         names = compiled.positiontup if compiled.positional else compiled.binds
-        self._binds = [(name, *_bound(compiled, name, dialect)) for name in names or ()]
+        self._names = list(names or ())
+        binds = [(name, *_bound(compiled, name, dialect)) for name in self._names]
+        self._constants = {name: constant for name, _, constant in binds if constant is not _MISSING}
+        self._binds = [(name, write) for name, write, _ in binds]
         columns = list(statement.selected_columns) if isinstance(statement, Select) else []
         self._row = _row_type(tuple(column.name for column in columns))
         self._readers = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
@@ -95,11 +98,10 @@ class Compiled:
         Raises:
             KeyError: If one is missing.
         """
-        bound = []
-        for name, write, constant in self._binds:
-            value = values[name] if constant is _MISSING else constant
-            bound.append(value if write is None else write(value))
-        return bound if self._positional else dict(zip([name for name, _, _ in self._binds], bound, strict=True))
+        if self._constants:
+            values = {**values, **self._constants}
+        bound = [values[name] if write is None else write(values[name]) for name, write in self._binds]
+        return bound if self._positional else dict(zip(self._names, bound, strict=True))
 
     def rows(self, found: Iterable[Sequence[Any]]) -> list[Any]:
         """Read what a cursor has found."""

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from animus_contracts.artifacts import Artifact
 from animus_contracts.comparisons import Comparison
@@ -32,6 +34,7 @@ from animus_control.storage.repositories.projects import ProjectTable
 from animus_control.storage.repositories.queue import QueueTable
 from animus_control.storage.repositories.quotas import QuotaTable
 from animus_control.storage.repositories.records import Layout, RecordTable
+from animus_control.storage.repositories.repeats import HeldRetryTable
 from animus_control.storage.repositories.role_bindings import RoleBindingTable
 from animus_control.storage.repositories.run_events import RunEventTable
 from animus_control.storage.repositories.runs import RunTable
@@ -42,7 +45,29 @@ from animus_control.storage.repositories.user_groups import UserGroupsTable
 from animus_control.storage.run_tables import artifacts
 from animus_control.storage.session import Session
 
+R = TypeVar("R")
+
 ARTIFACTS = Layout[Artifact](artifacts)
+
+
+class _Part(Generic[R]):
+    """A repository that is made when it is first used: a piece of work needs a few of them.
+
+    Args:
+        build: Makes it of the session.
+    """
+
+    def __init__(self, build: Callable[[Session], R]) -> None:
+        self._build = build
+
+    def __set_name__(self, owner: type[StoredUnitOfWork], name: str) -> None:
+        """Learn under which name it is used."""
+        self._name = name
+
+    def __get__(self, uow: StoredUnitOfWork, owner: type[StoredUnitOfWork]) -> R:
+        """Return the repository; from then on it is found without asking here."""
+        part = uow.__dict__[self._name] = self._build(uow.session)
+        return part
 
 
 class StoredUnitOfWork:
@@ -52,43 +77,51 @@ class StoredUnitOfWork:
         session: Its statements.
     """
 
+    projects = _Part[repositories.Projects](ProjectTable)
+    role_bindings = _Part[repositories.RoleBindings](RoleBindingTable)
+    user_groups = _Part[rule_repositories.UserGroups](UserGroupsTable)
+    datasets = _Part[repositories.Records[Dataset]](lambda session: RecordTable(session, DATASETS))
+    dataset_versions = _Part[repositories.Records[DatasetVersion]](
+        lambda session: RecordTable(session, DATASET_VERSIONS)
+    )
+    dataset_files = _Part[repositories.DatasetFiles](DatasetFileTable)
+    environments = _Part[repositories.Environments](EnvironmentTable)
+    environment_locks = _Part[repositories.Records[EnvironmentLock]](
+        lambda session: RecordTable(session, ENVIRONMENT_LOCKS)
+    )
+    policies = _Part[rule_repositories.Policies](PolicyTable)
+    policy_snapshots = _Part[repositories.Records[PolicySnapshot]](
+        lambda session: RecordTable(session, POLICY_SNAPSHOTS)
+    )
+    policy_decisions = _Part[rule_repositories.PolicyDecisions](PolicyDecisionTable)
+    runs = _Part[run_repositories.Runs](RunTable)
+    held_retries = _Part[run_repositories.HeldRetries](HeldRetryTable)
+    approvals = _Part[rule_repositories.Approvals](ApprovalTable)
+    schedules = _Part[rule_repositories.Schedules](ScheduleTable)
+    firings = _Part[rule_repositories.Firings](FiringTable)
+    pipelines = _Part[run_repositories.Pipelines](PipelineTable)
+    executions = _Part[run_repositories.Executions](ExecutionTable)
+    executors = _Part[run_repositories.Executors](ExecutorTable)
+    queue = _Part[run_repositories.Queue](QueueTable)
+    quotas = _Part[repositories.Quotas](QuotaTable)
+    artifacts = _Part[repositories.Records[Artifact]](lambda session: RecordTable(session, ARTIFACTS))
+    metrics = _Part[run_repositories.Metrics](MetricTable)
+    events = _Part[run_repositories.RunEvents](RunEventTable)
+    lineage = _Part[repositories.Lineage](LineageTable)
+    tasks = _Part[run_repositories.Tasks](TaskTable)
+    inspections = _Part[repositories.Answers[Inspection]](lambda session: AnswerTable(session, INSPECTIONS))
+    preflights = _Part[repositories.Answers[Preflight]](lambda session: AnswerTable(session, PREFLIGHTS))
+    comparisons = _Part[repositories.Answers[Comparison]](lambda session: AnswerTable(session, COMPARISONS))
+    tokens = _Part[run_repositories.Tokens](TokenTable)
+    objects = _Part[repositories.ProjectObjects](ProjectObjectTable)
+    idempotency = _Part[repositories.IdempotencyKeys](IdempotencyTable)
+    outbox = _Part[repositories.Outbox](StoredOutbox)
+
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         self.notified: set[str] = set()
         self._audit = BufferedAuditLog(session)
         self.audit: repositories.AuditLog = self._audit
-        self.projects: repositories.Projects = ProjectTable(session)
-        self.role_bindings: repositories.RoleBindings = RoleBindingTable(session)
-        self.user_groups: rule_repositories.UserGroups = UserGroupsTable(session)
-        self.datasets: repositories.Records[Dataset] = RecordTable(session, DATASETS)
-        self.dataset_versions: repositories.Records[DatasetVersion] = RecordTable(session, DATASET_VERSIONS)
-        self.dataset_files: repositories.DatasetFiles = DatasetFileTable(session)
-        self.environments: repositories.Environments = EnvironmentTable(session)
-        self.environment_locks: repositories.Records[EnvironmentLock] = RecordTable(session, ENVIRONMENT_LOCKS)
-        self.policies: rule_repositories.Policies = PolicyTable(session)
-        self.policy_snapshots: repositories.Records[PolicySnapshot] = RecordTable(session, POLICY_SNAPSHOTS)
-        self.policy_decisions: rule_repositories.PolicyDecisions = PolicyDecisionTable(session)
-        self.runs: run_repositories.Runs = RunTable(session)
-        self.approvals: rule_repositories.Approvals = ApprovalTable(session)
-        self.schedules: rule_repositories.Schedules = ScheduleTable(session)
-        self.firings: rule_repositories.Firings = FiringTable(session)
-        self.pipelines: run_repositories.Pipelines = PipelineTable(session)
-        self.executions: run_repositories.Executions = ExecutionTable(session)
-        self.executors: run_repositories.Executors = ExecutorTable(session)
-        self.queue: run_repositories.Queue = QueueTable(session)
-        self.quotas: repositories.Quotas = QuotaTable(session)
-        self.artifacts: repositories.Records[Artifact] = RecordTable(session, ARTIFACTS)
-        self.metrics: run_repositories.Metrics = MetricTable(session)
-        self.events: run_repositories.RunEvents = RunEventTable(session)
-        self.lineage: repositories.Lineage = LineageTable(session)
-        self.tasks: run_repositories.Tasks = TaskTable(session)
-        self.inspections: repositories.Answers[Inspection] = AnswerTable(session, INSPECTIONS)
-        self.preflights: repositories.Answers[Preflight] = AnswerTable(session, PREFLIGHTS)
-        self.comparisons: repositories.Answers[Comparison] = AnswerTable(session, COMPARISONS)
-        self.tokens: run_repositories.Tokens = TokenTable(session)
-        self.objects: repositories.ProjectObjects = ProjectObjectTable(session)
-        self.idempotency: repositories.IdempotencyKeys = IdempotencyTable(session)
-        self.outbox: repositories.Outbox = StoredOutbox(session)
 
     def notify(self, channel: str) -> None:
         """Wake those who wait on a channel once this work is durable."""
@@ -104,6 +137,6 @@ class StoredUnitOfWork:
         Raises:
             UnauditedChangeError: If audited facts changed without an audit record.
         """
-        self._session.verify()
+        self.session.verify()
         if self._audit.records:
-            chain.extend(self._session, self._audit.records)
+            chain.extend(self.session, self._audit.records)

@@ -28,7 +28,7 @@ def submit_together(desk: Desk, message: SubmitRun) -> list[Run]:
 
 def traced(desk: Desk, seen: Counter[str]) -> None:
     def trace(uow: Any) -> None:
-        driver = uow._session._transaction.connection.connection.driver_connection
+        driver = uow.session._transaction.connection.connection.driver_connection
         driver.set_trace_callback(lambda sql: seen.update([" ".join(sql.split()[:3])]))
 
     desk.write(trace)
