@@ -17,11 +17,14 @@ from animus import comparing, lineage
 from animus.story import plain
 from animus.waiting import in_one_line
 from animus_contracts.artifacts import Metric
-from animus_contracts.audit import AuditRecord
+from animus_contracts.audit import Action, AuditRecord
 from animus_contracts.explanations import Explanation
 from animus_contracts.runs import Run
 
 Section = tuple[str, list[str]]
+
+REASON = {Action.RUN_RETRY_HELD: "reason", Action.RUN_RETRY_REFUSED: "detail", Action.RUN_RETRY_WITHDRAWN: "reason"}
+"""Which fact of an event says why nothing has come of what was promised."""
 
 
 def sections(story: Explanation) -> Iterator[Section]:
@@ -123,7 +126,8 @@ def _history(story: Explanation) -> Iterator[str]:
     for event in story.audit:
         record = msgspec.json.decode(event.record, type=AuditRecord)
         outcome = "" if record.outcome == "success" else f"  {record.outcome}"
-        yield f"{_when(record.occurred_at)}  #{event.sequence}  {record.actor}  {record.action}{outcome}{_move(record)}"
+        what = f"{record.action}{outcome}{_move(record)}{_reason(record)}"
+        yield f"{_when(record.occurred_at)}  #{event.sequence}  {record.actor}  {what}"
     for attempt in story.executions:
         yield f"attempt {attempt.attempt} by {attempt.executor}: {attempt.verdict or attempt.state}"
 
@@ -131,6 +135,11 @@ def _history(story: Explanation) -> Iterator[str]:
 def _move(record: AuditRecord) -> str:
     state = record.details.get("state") or record.details.get("to")
     return f"  → {state}" if isinstance(state, str) else ""
+
+
+def _reason(record: AuditRecord) -> str:
+    reason = record.details.get(REASON.get(record.action, ""))
+    return f": {reason}" if reason else ""
 
 
 def _measures(story: Explanation) -> Iterator[str]:

@@ -43,6 +43,7 @@ from tests.ports.records_of_rules import add_rules
 
 UNGUARDED = {
     "executors",
+    "held_retries",
     "idempotency_keys",
     "outbox",
     "project_usage",

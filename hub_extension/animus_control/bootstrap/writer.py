@@ -28,6 +28,7 @@ from animus_control.services.firings import fire_due, resume_firings
 from animus_control.services.pipeline_steps import sweep
 from animus_control.services.ports import Database, UnitOfWork
 from animus_control.services.reconcile import reconcile
+from animus_control.services.repeats import resume_retries
 from animus_control.services.tasks import return_lost_tasks
 from animus_control.settings import Settings, limits_of
 from animus_control.storage.clock import SteadyClock
@@ -145,6 +146,7 @@ def start_worker(backend: Backend, clock: SteadyClock, groups: HubGroups) -> Wor
     worker.every(EXPIRE_SECONDS, "approvals", lambda uow: expire_approvals(uow, system_call()))
     worker.every(FIRE_SECONDS, "schedules", lambda uow: fire_due(uow, system_call()))
     worker.every(FIRE_SECONDS, "firings", lambda uow: resume_firings(uow, system_call()))
+    worker.every(FIRE_SECONDS, "retries", lambda uow: resume_retries(uow, system_call()))
     worker.repeat(GROUPS_SECONDS, "groups", lambda: follow_groups(backend, groups))
     worker.every(RECONCILE_SECONDS, "tasks", lambda uow: return_lost_tasks(uow, system_call()))
     worker.every(PIPELINE_SECONDS, "pipelines", sweep_pipelines)

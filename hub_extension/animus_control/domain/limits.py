@@ -38,7 +38,7 @@ class Limits:
         schedule_interval: Least time between two firings of a schedule.
         schedules: Most schedules of one project that are not retired.
         groups_known: How long the Hub's word about somebody's groups counts when something is done in their name.
-        firing_wait: How long a firing waits for its branch, or for the Hub, before it counts as missed.
+        hold: How long a firing or a retry waits for the Hub, or for its branch, before it is given up.
         task_lease: How long an executor may take for a task.
         task_attempts: How often a task is handed out before it is given up.
         retry_base: How long the first automatic retry of a run waits; each further one waits twice as long.
@@ -68,7 +68,7 @@ class Limits:
     schedule_interval: timedelta = timedelta(minutes=1)
     schedules: int = 200
     groups_known: timedelta = timedelta(seconds=30)
-    firing_wait: timedelta = timedelta(hours=1)
+    hold: timedelta = timedelta(hours=1)
     task_lease: timedelta = timedelta(minutes=3)
     task_attempts: int = 3
     retry_base: timedelta = timedelta(seconds=5)

@@ -8,9 +8,11 @@ that doubles. Nothing here is random: what spreads the retries of many runs is t
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from animus_contracts.digests import digest_bytes
+from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.origins import Origin, Relation
 from animus_contracts.runs import FailureReason, Limitation, Run, RunState, SubmitRun
 from animus_control.domain.limits import Limits
@@ -26,6 +28,23 @@ SPREAD = 0.25
 
 SPREAD_STEPS = 0xFFFF
 MOST_DOUBLINGS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRetry:
+    """A retry that cannot be decided yet.
+
+    Attributes:
+        project_id: The project.
+        run_id: The run that is to be retried.
+        since: When it ended.
+        reason: What its retry waits for.
+    """
+
+    project_id: ProjectId
+    run_id: RunId
+    since: datetime
+    reason: str
 
 
 def submission_of(run: Run) -> SubmitRun:

@@ -3,7 +3,7 @@
 """Two runs are compared: what is known of them at once, what they produced by the data plane, where the bytes are.
 
 The comparison that verifies a replay exists from the replay's submission on, and begins in the unit of work in which
-the replay ends; when the replay is retried, it waits for the retry.
+the replay ends; when the replay is retried, it waits for the retry, also for one that is held.
 """
 
 from __future__ import annotations
@@ -224,8 +224,8 @@ def _when_ended(uow: UnitOfWork, call: Call, ended: Run, repeat: Run | None) -> 
         return
     if repeat is not None:
         uow.comparisons.save(msgspec.structs.replace(comparison, right_run_id=repeat.run_id))
-        return
-    _begun(uow, call, comparison)
+    elif uow.held_retries.get(ended.project_id, ended.run_id) is None:
+        _begun(uow, call, comparison)
 
 
 def _audit(uow: UnitOfWork, call: Call, action: Action, comparison: Comparison, details: dict[str, Any]) -> None:

@@ -75,9 +75,9 @@ def resume_firings(uow: UnitOfWork, call: Call) -> int:
     Returns:
         How many were handled.
     """
-    late = uow.firings.overdue(call.now - call.limits.firing_wait, limit=BATCH)
+    late = uow.firings.overdue(call.now - call.limits.hold, limit=BATCH)
     for firing in late:
-        minutes = call.limits.firing_wait // timedelta(minutes=1)
+        minutes = call.limits.hold // timedelta(minutes=1)
         reason = f"given up after {minutes} minutes: {firing.reason}"
         _settle(uow, call, firing, FiringState.MISSED, reason=reason)
     ready = uow.firings.ready(known_since=call.now - call.limits.groups_known, limit=BATCH)
@@ -221,7 +221,8 @@ def _running(uow: UnitOfWork, schedule: Schedule) -> Run | None:
     if firing is None or firing.run_id is None:
         return None
     run = newest_attempt_of(uow, require(uow.runs.get(firing.project_id, firing.run_id), "run"))
-    return None if run.state in TERMINAL_STATES else run
+    is_over = run.state in TERMINAL_STATES and uow.held_retries.get(run.project_id, run.run_id) is None
+    return None if is_over else run
 
 
 def _wait(uow: UnitOfWork, call: Call, firing: Firing, reason: str) -> None:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A move of a run is told four times in one unit of work: by the run, the audit log, its live story and the outbox.
 
-Only the states others wait for go to the outbox: created and ended. Who repeats a run that ended does so first; who
-waits for its end is then told of the repetition, all in the same unit of work.
+Only the states others wait for go to the outbox: created and ended. Who waits for a run's end is told in the same unit
+of work, and of the run that repeats it; when that is known only later, they are told again then.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ STATE_EVENT = "run.state"
 EVERY_QUEUE = "queue"
 """Channel on which all executors wait, whatever their platform."""
 
-REPEATERS: list[Callable[[UnitOfWork, Call, Run], Run | None]] = []
-"""Each is called with a run that has just ended and returns the run that repeats it, if it made one."""
+ENDED: list[Callable[[UnitOfWork, Call, Run], None]] = []
+"""Each is called once, with a run that has just ended; one of them decides about its retry and tells the waiters."""
 
 WAITERS: list[Callable[[UnitOfWork, Call, Run, Run | None], None]] = []
-"""Each is called with a run that has just ended and the run that repeats it by itself, if there is one."""
+"""Each is called with a run that has ended and the run that repeats it by itself, if there is one.
+
+As long as its retry is held none does, and all are called again once it is decided.
+"""
 
 
 def store_move(
@@ -54,14 +57,15 @@ def store_move(
     announce(uow, call, after)
     if after.state in TERMINAL_STATES:
         publish(uow, call, "run.finished", after)
-        _tell_ended(uow, call, after)
+        for note in ENDED:
+            note(uow, call, after)
     return after
 
 
-def _tell_ended(uow: UnitOfWork, call: Call, ended: Run) -> None:
-    made = [run for repeat in REPEATERS if (run := repeat(uow, call, ended)) is not None]
+def tell_waiters(uow: UnitOfWork, call: Call, ended: Run, repetition: Run | None) -> None:
+    """Tell who waits for the end of a run, and what repeats it."""
     for wait in WAITERS:
-        wait(uow, call, ended, made[0] if made else None)
+        wait(uow, call, ended, repetition)
 
 
 def queue_of(platform: str) -> str:

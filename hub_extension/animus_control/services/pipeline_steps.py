@@ -110,7 +110,7 @@ def _replace(uow: UnitOfWork, call: Call, ended: Run, repetition: Run) -> None:
     rows = uow.pipelines.nodes(ended.project_id, ref.pipeline_run_id)
     row = next((row for row in rows if row.run_id == ended.run_id and row.state is NodeState.RUNNING), None)
     if row is not None and run.state not in PIPELINE_ENDS:
-        followed = msgspec.structs.replace(row, run_id=repetition.run_id)
+        followed = msgspec.structs.replace(row, run_id=repetition.run_id, reason="")
         _audit_submitted(uow, call, followed, repetition.run_id)
         store(uow, run, run, {row.place: followed})
 
@@ -151,10 +151,16 @@ class _Advance:
                 continue
             run = require(self.uow.runs.get(row.project_id, row.run_id), "run")
             if run.state in TERMINAL_STATES:
-                reason = run.failure.summary if run.failure else ""
-                metrics = self.uow.metrics.latest(row.project_id, row.run_id)
-                ended = msgspec.structs.replace(row, metrics=metrics)
-                self._end(ended, ENDS[run.state], reason, Action.PIPELINE_NODE_ENDED)
+                self._take_over(row, run)
+
+    def _take_over(self, row: NodeRun, run: Run) -> None:
+        held = self.uow.held_retries.get(run.project_id, run.run_id)
+        if held is None:
+            reason = run.failure.summary if run.failure else ""
+            ended = msgspec.structs.replace(row, metrics=self.uow.metrics.latest(run.project_id, run.run_id))
+            self._end(ended, ENDS[run.state], reason, Action.PIPELINE_NODE_ENDED)
+        elif not row.reason:
+            self._set(msgspec.structs.replace(row, reason=f"its run failed, and the retry waits: {held.reason}"))
 
     def _end(self, row: NodeRun, state: NodeState, reason: str, action: Action) -> None:
         self._set(msgspec.structs.replace(row, state=state, reason=reason, ended_at=self.call.now))

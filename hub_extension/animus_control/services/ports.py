@@ -42,6 +42,7 @@ from animus_control.services.rule_repositories import (
 from animus_control.services.run_repositories import (
     Executions,
     Executors,
+    HeldRetries,
     Metrics,
     Pipelines,
     Queue,
@@ -69,6 +70,7 @@ class UnitOfWork(Protocol):
     policy_snapshots: Records[PolicySnapshot]
     policy_decisions: PolicyDecisions
     runs: Runs
+    held_retries: HeldRetries
     approvals: Approvals
     schedules: Schedules
     firings: Firings

@@ -15,7 +15,7 @@ from animus_contracts.runs import Run, SubmitRun
 from animus_control.domain.names import refuse
 from animus_control.domain.quotas import quota_faults, spent_by_day, usage_of
 from animus_control.services.calls import Call, audited
-from animus_control.services.moves import EVERY_QUEUE, WAITERS
+from animus_control.services.moves import ENDED, EVERY_QUEUE
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import project_of
@@ -64,7 +64,7 @@ def check_priority(uow: UnitOfWork, call: Call, message: SubmitRun | SubmitPipel
     refuse([fault], code="priority_limit_exceeded", remedy=remedy)
 
 
-def account(uow: UnitOfWork, call: Call, ended: Run, repeated: Run | None) -> None:  # noqa: ARG001 - as every waiter
+def account(uow: UnitOfWork, call: Call, ended: Run) -> None:  # noqa: ARG001 - as all that are told of an end
     """Add what a run used to its project's days, and wake whoever its end makes room for."""
     if ended.started_at is not None and ended.finished_at is not None:
         for day, spent in spent_by_day(ended.started_at, ended.finished_at, ended.resources):
@@ -73,4 +73,4 @@ def account(uow: UnitOfWork, call: Call, ended: Run, repeated: Run | None) -> No
         uow.notify(EVERY_QUEUE)
 
 
-WAITERS.append(account)
+ENDED.append(account)

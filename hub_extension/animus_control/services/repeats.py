@@ -4,11 +4,13 @@
 
 A rerun is judged by today's policies, a replay by those the first run was admitted under; both are the caller's. A
 retry is its owner's, with the rights the owner has now and under the policies and the approval of the run it repeats;
-when that is refused, the refusal is recorded and nothing is retried.
+when that is refused, the refusal is recorded and nothing is retried. As long as nobody can tell which rights these are,
+the retry is held, but not for ever.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from animus_contracts.approvals import ApprovalState
@@ -22,17 +24,19 @@ from animus_contracts.runs import TERMINAL_STATES, Run
 from animus_control.domain.comparisons import tolerance_faults
 from animus_control.domain.errors import AnimusError, ConflictError, MissingError
 from animus_control.domain.names import refuse
-from animus_control.domain.repeats import is_retried, origin_of_repeat, retry_delay, submission_of
+from animus_control.domain.repeats import HeldRetry, is_retried, origin_of_repeat, retry_delay, submission_of
 from animus_control.services.access import RefusedError
 from animus_control.services.acting import on_behalf
 from animus_control.services.calls import Call, audited
 from animus_control.services.comparisons import verify_replay
-from animus_control.services.moves import REPEATERS
+from animus_control.services.moves import ENDED, tell_waiters
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import by_id, require
 from animus_control.services.submission import Ties, admit
+from animus_control.services.user_groups import UnknownGroupsError, note_caller
 
+BATCH = 50
 GONE = "replay_input_unavailable"
 MEND = "Bring the same bytes back, or submit a new run with inputs that are there."
 
@@ -42,7 +46,9 @@ def rerun(uow: UnitOfWork, call: Call, message: None) -> Run:  # noqa: ARG001 - 
     """Submit a run's inputs again, under today's policies."""
     run = _ended(uow, call)
     ties = Ties(origin=origin_of_repeat(run, Relation.RERUN), parameters_schema_digest=run.parameters_schema_digest)
-    return admit(uow, call, submission_of(run), ties)
+    made = admit(uow, call, submission_of(run), ties)
+    note_caller(uow, call)
+    return made
 
 
 @operation("runs.replay")
@@ -59,6 +65,7 @@ def replay(uow: UnitOfWork, call: Call, message: ReplayRun) -> Run:
         made = admit(uow, call, submission_of(run), ties)
     except MissingError as error:
         raise ConflictError(GONE, error.detail, faults=error.faults, remedy=MEND) from error
+    note_caller(uow, call)
     if message.verify:
         verify_replay(uow, call, made, run.run_id, message.tolerances)
     return made
@@ -92,10 +99,60 @@ def repetitions_of(uow: UnitOfWork, run: Run, *, limit: int) -> list[Run]:
     return uow.runs.page(run.project_id, limit=limit, cursor=None, repeats=run.run_id).items
 
 
-def retry(uow: UnitOfWork, call: Call, run: Run) -> Run | None:
-    """Retry a run that has just ended, if it is one that the platform retries."""
-    if not is_retried(run):
-        return None
+def retry(uow: UnitOfWork, call: Call, run: Run) -> None:
+    """Retry a run that has just ended, if it is one that the platform retries, and tell who waits for its end."""
+    made = None
+    if is_retried(run):
+        try:
+            made = _retried(uow, call, run)
+        except UnknownGroupsError as error:
+            held = HeldRetry(project_id=run.project_id, run_id=run.run_id, since=call.now, reason=error.detail)
+            uow.held_retries.add(held)
+            _audit(uow, call, Action.RUN_RETRY_HELD, run, {"reason": error.detail})
+    tell_waiters(uow, call, run, made)
+
+
+def resume_retries(uow: UnitOfWork, call: Call) -> int:
+    """Decide about retries that wait no longer; call it every second or so with the system's principal.
+
+    Returns:
+        How many were handled.
+    """
+    limits = call.limits
+    before, known_since = call.now - limits.hold, call.now - limits.groups_known
+    due = uow.held_retries.due(known_since=known_since, before=before, limit=BATCH)
+    for held in due:
+        run = require(uow.runs.get(held.project_id, held.run_id), "run")
+        if uow.held_retries.get(run.project_id, run.run_id) is None:
+            continue  # a pipeline run that ended because of the one before has withdrawn it
+        made = None
+        if held.since < before:
+            words = f"given up after {limits.hold // timedelta(minutes=1)} minutes: {held.reason}"
+            _audit(uow, call, Action.RUN_RETRY_REFUSED, run, {"code": "service_unavailable", "detail": words})
+        else:
+            made = _retried(uow, call, run)
+        _let_go(uow, call, run, made)
+    return len(due)
+
+
+def withdraw_retry(uow: UnitOfWork, call: Call, run: Run, reason: str) -> None:
+    """Retry a run that has ended no more, if its retry is held, because somebody stops it."""
+    if uow.held_retries.get(run.project_id, run.run_id) is not None:
+        _audit(uow, call, Action.RUN_RETRY_WITHDRAWN, run, {"reason": reason})
+        _let_go(uow, call, run, None)
+
+
+def _let_go(uow: UnitOfWork, call: Call, run: Run, made: Run | None) -> None:
+    uow.held_retries.remove(run.project_id, run.run_id)
+    tell_waiters(uow, call, run, made)
+
+
+def _retried(uow: UnitOfWork, call: Call, run: Run) -> Run | None:
+    """Submit the retry of a run, or record why it is refused.
+
+    Raises:
+        UnknownGroupsError: If it cannot be decided now; nothing was changed.
+    """
     ties = Ties(
         origin=origin_of_repeat(run, Relation.RETRY),
         schedule=run.schedule,
@@ -109,6 +166,8 @@ def retry(uow: UnitOfWork, call: Call, run: Run) -> Run | None:
     try:
         owner = on_behalf(uow, call, project, run.created_by, Permission.RUN_SUBMIT)
         made = admit(uow, owner, submission_of(run), ties)
+    except UnknownGroupsError:
+        raise
     except AnimusError as error:
         if isinstance(error, RefusedError):
             error.record(uow)
@@ -146,4 +205,4 @@ def _audit(uow: UnitOfWork, call: Call, action: Action, run: Run, details: dict[
     uow.audit.append(record)
 
 
-REPEATERS.append(retry)
+ENDED.append(retry)

@@ -23,6 +23,7 @@ from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import Progress, Run, RunState
 from animus_contracts.tasks import Task
 from animus_control.domain.queue import Head
+from animus_control.domain.repeats import HeldRetry
 from animus_control.services.repositories import Readable
 
 
@@ -38,6 +39,22 @@ class Runs(Readable[Run], Protocol):
         """Store how far a run is, unaudited and without a new version: progress is no decision and comes per cell."""
 
     def count_by_state(self) -> Mapping[RunState, int]: ...
+
+
+class HeldRetries(Protocol):
+    """Retries that wait for the Hub; a run has at most one."""
+
+    def add(self, held: HeldRetry) -> None: ...
+    def get(self, project_id: ProjectId, run_id: RunId) -> HeldRetry | None:
+        """Return the retry of a run, if it is held."""
+
+    def due(self, *, known_since: datetime, before: datetime, limit: int) -> list[HeldRetry]:
+        """Return retries that wait no longer, the oldest first.
+
+        Their owner's groups are known since ``known_since``, or they are held since before ``before``.
+        """
+
+    def remove(self, project_id: ProjectId, run_id: RunId) -> None: ...
 
 
 class Pipelines(Readable[PipelineRun], Protocol):

@@ -21,7 +21,7 @@ from animus_control.services.listing import paged
 from animus_control.services.moves import store_move
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
-from animus_control.services.repeats import repetitions_of
+from animus_control.services.repeats import repetitions_of, withdraw_retry
 from animus_control.services.scope import by_id, project_of, require
 from animus_control.services.waiting import waiting_of
 
@@ -45,9 +45,10 @@ def read_run(uow: UnitOfWork, call: Call, message: object) -> Run:  # noqa: ARG0
 
 @operation("runs.cancel")
 def cancel_run(uow: UnitOfWork, call: Call, message: CancelRun) -> Run:
-    """Stop a run: at once when nobody executes it, otherwise by asking its executor, which is woken."""
+    """Stop a run: at once when nobody executes it, else by asking its executor; of an ended one only a held retry."""
     run = read_run(uow, call, None)
     if run.state in TERMINAL_STATES:
+        withdraw_retry(uow, call, run, message.reason[:MAX_REASON])
         return run
     live = [item for item in uow.executions.of_run(run.run_id) if item.state in LIVE]
     details = {"reason": message.reason[:MAX_REASON]}

@@ -47,6 +47,7 @@ from animus_control.services.policies import decide, decision_details, store_sna
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.quotas import check_priority
 from animus_control.services.scope import project_of
+from animus_control.services.user_groups import note_caller
 
 UNDECIDED = DecisionId("")
 
@@ -107,7 +108,10 @@ class Judged:
 def submit_run(uow: UnitOfWork, call: Call, message: SubmitRun) -> Run:
     """Submit a run; when this returns it is queued, or waits for an approval."""
     check_submission(message, call.limits)
-    return admit(uow, call, message)
+    run = admit(uow, call, message)
+    if run.retries:
+        note_caller(uow, call)  # it may fail before the Hub is asked about its owner
+    return run
 
 
 def admit(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) -> Run:

@@ -39,9 +39,13 @@ def note_groups(uow: UnitOfWork, answers: Sequence[KnownGroups]) -> None:
 
 
 def note_caller(uow: UnitOfWork, call: Call) -> None:
-    """Store to which groups the caller belongs: the Hub has just said so, for this very call."""
+    """Store to which groups the caller belongs, unless that is known: the Hub has just said so, for this very call."""
     principal = call.principal
-    if principal.kind is PrincipalKind.USER:
+    if principal.kind is not PrincipalKind.USER:
+        return
+    known = uow.user_groups.get(principal.name)
+    is_fresh = counts(known, call.now, call.limits.groups_known / 2)  # a change costs more than a look
+    if known is None or known.groups != principal.groups or not is_fresh:
         uow.user_groups.put(KnownGroups(name=principal.name, groups=principal.groups, as_of=call.now))
 
 

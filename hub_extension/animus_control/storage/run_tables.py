@@ -67,6 +67,13 @@ Index(
 )  # fmt: skip
 
 plans = records("plans", "run_id", Plan, of_project("runs", "run_id"))
+# A retry that is decided is gone from it: what became of it is in the audit log.
+held_retries = Table(
+    "held_retries", METADATA,
+    text("project_id"), text("run_id"), Column("since", Instant, nullable=False), text("reason"),
+    PrimaryKeyConstraint("project_id", "run_id"),
+    of_project("runs", "run_id"),
+)  # fmt: skip
 # Attempts and reports know the run and not its project: without these each of them would read every run there is.
 Index(None, runs.c.run_id)
 Index(None, plans.c.run_id)

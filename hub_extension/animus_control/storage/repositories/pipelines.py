@@ -18,7 +18,7 @@ from animus_control.storage.pipeline_tables import IN_PROGRESS, pipeline_nodes, 
 from animus_control.storage.prepared import Prepared
 from animus_control.storage.repositories.records import Layout, ReadableTable
 from animus_control.storage.repositories.user_groups import known_of
-from animus_control.storage.run_tables import runs
+from animus_control.storage.run_tables import held_retries, runs
 from animus_control.storage.session import Session
 
 LAYOUT = Layout[PipelineRun](pipeline_runs, changing=("state", "version", "counts", "finished_at", "reason"))
@@ -57,6 +57,7 @@ _SAVE = Prepared(
     )
     .values({name: bindparam(f"new_{name}") for name in NODES.changing})
 )
+_RETRY_HELD = exists().where(held_retries.c.project_id == runs.c.project_id, held_retries.c.run_id == runs.c.run_id)
 _ALIVE = (
     select(runs.c.run_id)
     .where(
@@ -65,7 +66,7 @@ _ALIVE = (
         pipeline_nodes.c.project_id == pipeline_runs.c.project_id,
         pipeline_nodes.c.pipeline_run_id == pipeline_runs.c.pipeline_run_id,
         pipeline_nodes.c.state == NodeState.RUNNING,
-        *[runs.c.state != state for state in sorted(TERMINAL_STATES)],
+        or_(and_(*[runs.c.state != state for state in sorted(TERMINAL_STATES)]), _RETRY_HELD),
     )
     .correlate(pipeline_runs)
 )

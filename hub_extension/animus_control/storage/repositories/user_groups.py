@@ -15,7 +15,7 @@ from animus_control.domain.user_groups import KnownGroups
 from animus_control.storage.pipeline_tables import IN_PROGRESS, pipeline_runs
 from animus_control.storage.prepared import Prepared, adding
 from animus_control.storage.rule_tables import ACTIVE, firings, schedules
-from animus_control.storage.run_tables import IN_USE, runs
+from animus_control.storage.run_tables import IN_USE, held_retries, runs
 from animus_control.storage.session import Session
 from animus_control.storage.tables import user_groups
 
@@ -42,6 +42,11 @@ _ACTING = union(
     .where(condition("firings.state = 'pending'")),
     select(pipeline_runs.c.created_by).where(IN_PROGRESS),
     select(runs.c.created_by).where(IN_USE, runs.c.retries > 0),
+    select(runs.c.created_by).join_from(
+        held_retries,
+        runs,
+        (runs.c.project_id == held_retries.c.project_id) & (runs.c.run_id == held_retries.c.run_id),
+    ),
 ).subquery()
 _NEEDED = (
     select(_ACTING.c.created_by)

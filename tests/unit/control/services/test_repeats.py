@@ -243,15 +243,6 @@ def test_a_run_is_retried_as_long_as_its_owner_is_in_the_group_that_may(
     assert ("run.retry_refused" in desk.actions()) is not bool(retries)
 
 
-def test_a_run_is_not_retried_when_nobody_can_tell_its_owners_groups(desk: Desk) -> None:
-    run = submitted(desk, retries=1)
-    desk.hub_says("ed", (), ago=31)
-
-    assert retries_of(desk, finished(desk, run, BROKE)) == []
-    refused = [record.details["code"] for record in desk.audit() if record.action == "run.retry_refused"]
-    assert refused == ["service_unavailable"]
-
-
 def test_a_lost_executor_leads_to_a_retry(desk: Desk) -> None:
     run = submitted(desk, retries=1)
     started(desk)

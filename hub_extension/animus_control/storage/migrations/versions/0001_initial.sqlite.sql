@@ -5,7 +5,7 @@ CREATE TABLE audit_events (
   sequence INTEGER NOT NULL,
   project_id TEXT,
   actor TEXT NOT NULL,
-  action TEXT NOT NULL CONSTRAINT ck_audit_events_action CHECK (action IN ('access.denied', 'approval.approved', 'approval.denied', 'approval.expired', 'approval.refused', 'approval.requested', 'approval.withdrawn', 'artifact.created', 'artifact.downloaded', 'comparison.created', 'comparison.ended', 'dataset.created', 'dataset_version.created', 'dataset_version.downloaded', 'environment.archived', 'environment.defined', 'environment.locked', 'execution.ended', 'execution.leased', 'execution.lost', 'execution.started', 'executor.registered', 'inspection.created', 'inspection.ended', 'object.stored', 'pipeline.canceled', 'pipeline.created', 'pipeline.ended', 'pipeline.node_ended', 'pipeline.node_held', 'pipeline.node_skipped', 'pipeline.node_submitted', 'pipeline.repaired', 'policy.decided', 'policy.snapshot.materialized', 'policy.stored', 'preflight.created', 'preflight.ended', 'project.archived', 'project.created', 'project.unarchived', 'project.updated', 'quota.stored', 'rbac.role_binding_deleted', 'rbac.role_binding_stored', 'run.cancel_requested', 'run.created', 'run.refused', 'run.retry_refused', 'run.retry_scheduled', 'run.state_changed', 'schedule.created', 'schedule.fired', 'schedule.paused', 'schedule.resumed', 'schedule.retired', 'token.rejected')),
+  action TEXT NOT NULL CONSTRAINT ck_audit_events_action CHECK (action IN ('access.denied', 'approval.approved', 'approval.denied', 'approval.expired', 'approval.refused', 'approval.requested', 'approval.withdrawn', 'artifact.created', 'artifact.downloaded', 'comparison.created', 'comparison.ended', 'dataset.created', 'dataset_version.created', 'dataset_version.downloaded', 'environment.archived', 'environment.defined', 'environment.locked', 'execution.ended', 'execution.leased', 'execution.lost', 'execution.started', 'executor.registered', 'inspection.created', 'inspection.ended', 'object.stored', 'pipeline.canceled', 'pipeline.created', 'pipeline.ended', 'pipeline.node_ended', 'pipeline.node_held', 'pipeline.node_skipped', 'pipeline.node_submitted', 'pipeline.repaired', 'policy.decided', 'policy.snapshot.materialized', 'policy.stored', 'preflight.created', 'preflight.ended', 'project.archived', 'project.created', 'project.unarchived', 'project.updated', 'quota.stored', 'rbac.role_binding_deleted', 'rbac.role_binding_stored', 'run.cancel_requested', 'run.created', 'run.refused', 'run.retry_held', 'run.retry_refused', 'run.retry_scheduled', 'run.retry_withdrawn', 'run.state_changed', 'schedule.created', 'schedule.fired', 'schedule.paused', 'schedule.resumed', 'schedule.retired', 'token.rejected')),
   resource TEXT NOT NULL,
   outcome TEXT NOT NULL CONSTRAINT ck_audit_events_outcome CHECK (outcome IN ('success', 'denied')),
   record BLOB NOT NULL,
@@ -416,6 +416,15 @@ CREATE TABLE firings (
   CONSTRAINT fk_firings_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id),
   CONSTRAINT uq_firings_project_id_schedule_id_due_at UNIQUE (project_id, schedule_id, due_at),
   CONSTRAINT fk_firings_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
+)
+
+CREATE TABLE held_retries (
+  project_id TEXT NOT NULL,
+  run_id TEXT NOT NULL,
+  since BIGINT NOT NULL,
+  reason TEXT NOT NULL,
+  CONSTRAINT pk_held_retries PRIMARY KEY (project_id, run_id),
+  CONSTRAINT fk_held_retries_project_id_run_id FOREIGN KEY(project_id, run_id) REFERENCES runs (project_id, run_id)
 )
 
 CREATE TABLE metrics (
