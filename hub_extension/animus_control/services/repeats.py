@@ -33,8 +33,8 @@ from animus_control.services.moves import ENDED, tell_waiters
 from animus_control.services.operations import operation
 from animus_control.services.ports import UnitOfWork
 from animus_control.services.scope import by_id, require
-from animus_control.services.submission import Ties, admit
-from animus_control.services.user_groups import UnknownGroupsError, note_caller
+from animus_control.services.submission import Ties, admit, admit_in_person
+from animus_control.services.user_groups import UnknownGroupsError
 
 BATCH = 50
 GONE = "replay_input_unavailable"
@@ -46,9 +46,7 @@ def rerun(uow: UnitOfWork, call: Call, message: None) -> Run:  # noqa: ARG001 - 
     """Submit a run's inputs again, under today's policies."""
     run = _ended(uow, call)
     ties = Ties(origin=origin_of_repeat(run, Relation.RERUN), parameters_schema_digest=run.parameters_schema_digest)
-    made = admit(uow, call, submission_of(run), ties)
-    note_caller(uow, call)
-    return made
+    return admit_in_person(uow, call, submission_of(run), ties)
 
 
 @operation("runs.replay")
@@ -62,10 +60,9 @@ def replay(uow: UnitOfWork, call: Call, message: ReplayRun) -> Run:
         snapshot=_snapshot(uow, run),
     )
     try:
-        made = admit(uow, call, submission_of(run), ties)
+        made = admit_in_person(uow, call, submission_of(run), ties)
     except MissingError as error:
         raise ConflictError(GONE, error.detail, faults=error.faults, remedy=MEND) from error
-    note_caller(uow, call)
     if message.verify:
         verify_replay(uow, call, made, run.run_id, message.tolerances)
     return made

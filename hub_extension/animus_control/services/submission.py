@@ -108,9 +108,17 @@ class Judged:
 def submit_run(uow: UnitOfWork, call: Call, message: SubmitRun) -> Run:
     """Submit a run; when this returns it is queued, or waits for an approval."""
     check_submission(message, call.limits)
-    run = admit(uow, call, message)
+    return admit_in_person(uow, call, message)
+
+
+def admit_in_person(uow: UnitOfWork, call: Call, message: SubmitRun, ties: Ties = UNTIED) -> Run:
+    """Admit what a caller submits themselves; as :func:`admit`, whose errors it raises.
+
+    A run may fail before the Hub is asked about its owner, so what it has just said of them is kept for a retry.
+    """
+    run = admit(uow, call, message, ties)
     if run.retries:
-        note_caller(uow, call)  # it may fail before the Hub is asked about its owner
+        note_caller(uow, call)
     return run
 
 
