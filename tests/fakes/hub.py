@@ -34,7 +34,10 @@ def a_user(
 
 @contextmanager
 def hub_answering(users: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Serve ``GET /hub/api/user`` for these tokens, and their users' groups for a service; gives the API's URL."""
+    """Serve ``GET /hub/api/user`` for these tokens, and their users' groups for a service; gives the API's URL.
+
+    Of a user without ``groups`` it does not tell them, as a Hub does not to whom it does not allow to know.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -44,7 +47,8 @@ def hub_answering(users: dict[str, dict[str, Any]]) -> Iterator[str]:
             model = users.get(token) if self.path == "/hub/api/user" else None
             if token == SERVICE_TOKEN:
                 of_user = [each for each in users.values() if self.path == f"/hub/api/users/{each['name']}"]
-                model = {"groups": of_user[0]["groups"]} if of_user else None
+                told = [key for key in ("name", "groups") if of_user and key in of_user[0]]
+                model = {key: of_user[0][key] for key in told}
             body = json.dumps(model or {"status": 403}).encode()
             self.send_response(200 if model else 404 if token == SERVICE_TOKEN else 403)
             self.send_header("Content-Type", "application/json")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from animus.client import Client
+from animus.display import as_text
 from animus_contracts.answers import AnswerState
 from animus_contracts.comparisons import CauseKind, Comparison, Match
 from animus_contracts.identifiers import LockId
@@ -27,6 +29,7 @@ LOCK_FILE = Path(__file__).parent / "kernel-lock.txt"
 ENDED = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELED}
 SAME = ["values = [3, 1, 2]", "print(sorted(values))"]
 CLOCK = ["print('begin')", "import datetime", "print(datetime.datetime.now())"]
+SLOW = ["import time", "time.sleep(6)", "print('done')"]
 HIDDEN = ["import os", "print(later)", "later = 1"]
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
@@ -56,6 +59,18 @@ class Place:
         run = self.client.runs.wait(self.client.runs.submit(self.submission(*cells)).run_id)
         assert run.state is RunState.SUCCEEDED, run.failure
         return run
+
+    def begun(self, *cells: str, retries: int) -> Run:
+        """Run a notebook until it is in the middle of it."""
+        run = self.client.runs.submit(self.submission(*cells, retries=retries))
+        until(lambda: self.client.runs.read(run.run_id).progress.current_cell, pause=0.1)
+        return run
+
+    def stop_executor(self) -> None:
+        """Stop the executor, which ends its runs as failed by the infrastructure, and start it again."""
+        self.plant.processes[EXECUTOR].terminate()
+        self.plant.processes[EXECUTOR].wait(30)
+        self.plant.start(EXECUTOR)
 
     def replayed(self, run: Run) -> tuple[Run, Comparison]:
         """Replay a run and wait for the verdict."""
@@ -150,12 +165,8 @@ def test_a_branch_and_a_tag_are_resolved_to_the_commit_they_mean(place: Place, r
 
 
 def test_a_run_whose_executor_was_stopped_is_retried_and_succeeds(place: Place) -> None:
-    plant = place.plant
-    run = place.client.runs.submit(place.submission("import time\ntime.sleep(6)\nprint('done')", retries=1))
-    until(lambda: place.client.runs.read(run.run_id).progress.current_cell, pause=0.1)
-    plant.processes[EXECUTOR].terminate()
-    plant.processes[EXECUTOR].wait(30)
-    plant.start(EXECUTOR)
+    run = place.begun(*SLOW, retries=1)
+    place.stop_executor()
 
     failed = place.client.runs.wait(run.run_id)
     assert failed.failure is not None
@@ -165,3 +176,21 @@ def test_a_run_whose_executor_was_stopped_is_retried_and_succeeds(place: Place) 
     assert (retry.origin.relation, retry.origin.run_id) == (Relation.RETRY, run.run_id)
     ended = place.client.runs.wait(retry.run_id)
     assert ended.state is RunState.SUCCEEDED, ended.failure
+
+
+def test_a_retry_waits_for_a_hub_that_does_not_tell_its_owners_groups_and_is_made_when_it_does(place: Place) -> None:
+    (owner,) = place.plant.people.values()
+    groups = owner.pop("groups")
+    run = place.begun(*SLOW, retries=1)
+    with sqlite3.connect(place.plant.stores / "control.sqlite") as database:
+        database.execute("UPDATE user_groups SET as_of = 0")  # as if the run had gone on for half a minute
+    place.stop_executor()
+    place.client.runs.wait(run.run_id)
+
+    assert place.client.runs.explain(run.run_id).repetitions == []
+    words = "run.retry_held: the Hub has not said lately to which groups user:ann belongs"
+    assert words in as_text(place.client.runs.explain(run.run_id))
+
+    owner["groups"] = groups
+    (retry,) = until(lambda: place.client.runs.explain(run.run_id).repetitions, pause=0.1)
+    assert place.client.runs.wait(retry.run_id).state is RunState.SUCCEEDED
