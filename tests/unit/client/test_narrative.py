@@ -13,6 +13,7 @@ import pytest
 from animus import display, lineage
 from animus.client import Client
 from animus.submission import Wish
+from animus_contracts.audit import Action, AuditRecord
 from animus_contracts.explanations import Explanation
 from tests.fakes.puppet import Puppet
 from tests.unit.client.test_story import HOSTILE
@@ -49,6 +50,27 @@ def test_the_text_says_what_who_under_which_rules_and_what_came_out(story: Expla
         "─▶ model.bin",
     ):
         assert words in told
+
+
+@pytest.mark.parametrize(
+    ("action", "details", "words"),
+    [
+        (Action.RUN_RETRY_HELD, {"reason": "the Hub is silent"}, "run.retry_held: the Hub is silent"),
+        (Action.RUN_RETRY_REFUSED, {"code": "forbidden", "detail": "No role."}, "run.retry_refused: No role."),
+        (Action.RUN_RETRY_WITHDRAWN, {"reason": ""}, "run.retry_withdrawn\n"),
+        (Action.RUN_RETRY_WITHDRAWN, {"reason": "a\x1b[2Jb"}, "run.retry_withdrawn: a"),
+        (Action.RUN_CANCEL_REQUESTED, {"reason": "told elsewhere"}, "run.cancel_requested\n"),
+    ],
+)
+def test_what_became_of_a_retry_is_told_with_its_reason(
+    story: Explanation, action: Action, details: dict[str, str], words: str
+) -> None:
+    event = story.audit[0]
+    record = msgspec.json.decode(event.record, type=AuditRecord)
+    told = msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(record, action=action, details=details)))
+    shown = display.as_text(msgspec.structs.replace(story, audit=[msgspec.structs.replace(event, record=told)]))
+    assert words in shown
+    assert "\x1b" not in shown
 
 
 def test_the_drawing_has_a_box_for_everything_and_a_line_to_each(story: Explanation) -> None:

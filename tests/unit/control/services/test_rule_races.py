@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Two control planes on one database decide an approval, and fire a schedule, at the very same moment."""
+"""Two control planes on one database decide an approval or a retry, and fire a schedule, at the very same moment."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 
 from animus_contracts.approvals import Approval, ApprovalVerdict, DecideApproval
+from animus_contracts.executions import Verdict
 from animus_contracts.pages import ApprovalListQuery, ListQuery, RunListQuery
 from animus_contracts.policies import PutPolicy
 from animus_contracts.projects import PutRoleBinding, Role, SubjectType
-from animus_contracts.runs import CancelRun, Run, RunState
+from animus_contracts.runs import CancelRun, Failure, FailureReason, Run, RunState
 from animus_contracts.schedules import CreateSchedule, FiringState, Overlap
 from animus_control.domain.errors import AnimusError
 from animus_control.domain.identity import EVERY_PROJECT, SYSTEM, Principal, PrincipalKind
 from animus_control.services.firings import fire_due
+from animus_control.services.repeats import repetitions_of, resume_retries
 from animus_control.storage.engine import open_database
 from tests.unit.control.services.desk import ADA, ED, VIC, Desk
 
@@ -124,3 +126,38 @@ def test_a_schedule_is_fired_by_one_of_two_control_planes(desks: list[Desk]) -> 
     assert [firing.state for firing in fired] == [FiringState.FIRED] * ROUNDS
     assert {firing.run_id for firing in fired} == {run.run_id for run in runs}
     assert len(runs) == ROUNDS
+
+
+def repetitions(desk: Desk, run: Run) -> list[Run]:
+    return desk.read(lambda uow: repetitions_of(uow, run, limit=10))
+
+
+def resume(desk: Desk) -> str:
+    call = desk.call(SYSTEM)
+    return str(desk.write(lambda uow: resume_retries(uow, call)))
+
+
+@pytest.mark.parametrize("is_canceled", [False, True])
+def test_a_held_retry_has_one_fate_whoever_else_decides_about_it(desks: list[Desk], is_canceled: bool) -> None:
+    first, second = desks
+    first.project()
+    message = first.submission(retries=1)
+    broke = Failure(reason=FailureReason.INFRASTRUCTURE, summary="The machine is gone.")
+    for number in range(ROUNDS):
+        run = first.submit(message)
+        first.hub_says("ed", (), ago=31)
+        lease = first.leased()
+        first.start(lease)
+        first.end(lease, Verdict.FAILED, broke, event_id=f"end-{number}")
+        first.hub_says("ed", ())
+        cancel = partial(second.do, ED, "runs.cancel", CancelRun(), project="demo", run=run.run_id)
+
+        at_once(partial(resume, first), cancel if is_canceled else partial(resume, second))
+
+        made = repetitions(first, run)
+        told = [record.action for record in first.audit(run.project_id) if record.resource == f"run:{run.run_id}"]
+        assert told[-2:] == ["run.retry_held", "run.retry_scheduled" if made else "run.retry_withdrawn"]
+        assert len(made) == 1 or is_canceled
+        first.later(60)
+        for retry in made:
+            first.do(ED, "runs.cancel", CancelRun(), project="demo", run=retry.run_id)
