@@ -26,6 +26,9 @@ RESULT_FILE = "result.json"
 SUPERVISOR_LOG = "supervisor.log"
 """What a supervisor's own process says, in the run's folder; user code cannot see it."""
 
+GIVEN_UP_FILE = "given-up.json"
+"""Why a run was given up on this machine, a :class:`Failure` in its folder; what the run has is delivered afterwards."""
+
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One attempt, ready to be executed on this machine.
@@ -33,6 +36,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     Attributes:
         control_plane: Base URL of the control plane, without the API prefix.
         run_token: The run's credential.
+        run_token_seconds: How long it lasts unless it is renewed.
         secret_digests: Digests of credentials that must never be published; the runner does not learn the
             credentials themselves.
         repositories: Prefixes of the repository URLs that may be fetched.
@@ -54,6 +58,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     plan: Plan
     control_plane: str
     run_token: str
+    run_token_seconds: float
     secret_digests: list[Digest]
     repositories: list[str]
     python: str
@@ -98,6 +103,16 @@ class Supervising(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     execution_id: ExecutionId
     epoch: int
     process_started: int
+
+
+class Renewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an executor tells a supervisor after each heartbeat that was answered.
+
+    Attributes:
+        run_token_seconds: How long the run token lasts from now on.
+    """
+
+    run_token_seconds: float
 
 
 def process_start(status: bytes) -> int:

@@ -182,8 +182,14 @@ class Attempts:
             return None
         ask = RenewCredentials(epoch=held.epoch)
         try:
-            token = self._answered(keeper, lambda: self.control_plane.renew(held.execution_id, ask))
-            assignment = msgspec.structs.replace(record.assignment, run_token=token, is_remainder=True)
+            given = self._answered(keeper, lambda: self.control_plane.renew(held.execution_id, ask))
+            assignment = msgspec.structs.replace(
+                record.assignment,
+                control_plane=self.settings.control_plane,
+                run_token=given.run_token,
+                run_token_seconds=given.expires_in_seconds,
+                is_remainder=True,
+            )
             return _ended(self.backend.launch(assignment), handle)
         except (AttemptLostError, BackendError, OSError) as error:
             log.warning("nothing of %s can be salvaged: %s", held.execution_id, error)
@@ -196,8 +202,8 @@ class Attempts:
             if handle.stopping.is_set():
                 return AttemptResult(verdict=Verdict.CANCELED)
             self.folders.make(lease.execution_id)
-            token = self._start(lease, keeper)
-            assignment = self._assignment(lease, token, environment, kernel_parent)
+            given = self._start(lease, keeper)
+            assignment = self._assignment(lease, given, environment, kernel_parent)
             self.folders.record(lease, assignment)
             return _ended(self.backend.launch(assignment), handle)
 
@@ -207,7 +213,8 @@ class Attempts:
             log.info("%s attempt %s", "adopted" if attempt.is_running else "found the end of", record.execution_id)
             return _ended(attempt, handle)
 
-    def _assignment(self, lease: Lease, token: str, environment: Path, kernel_parent: Path) -> Assignment:
+    def _assignment(self, lease: Lease, given: RunCredentials, environment: Path, kernel_parent: Path) -> Assignment:
+        token = given.run_token
         return Assignment(
             execution_id=lease.execution_id,
             epoch=lease.epoch,
@@ -215,6 +222,7 @@ class Attempts:
             plan=lease.plan,
             control_plane=self.settings.control_plane,
             run_token=token,
+            run_token_seconds=given.expires_in_seconds,
             secret_digests=[digest_bytes(self.settings.token.encode()), digest_bytes(token.encode())],
             repositories=list(self.settings.repositories),
             python=str(environment / "bin" / "python"),
@@ -228,20 +236,20 @@ class Attempts:
             offline_seconds=self.settings.offline_seconds,
         )
 
-    def _start(self, lease: Lease, keeper: Keeper) -> str:
+    def _start(self, lease: Lease, keeper: Keeper) -> RunCredentials:
         message = StartExecution(
             epoch=lease.epoch, dispatch_token=lease.dispatch_token, limitations=self.backend.limitations
         )
-        token = self._answered(keeper, lambda: self.control_plane.start(lease.execution_id, message))
+        given = self._answered(keeper, lambda: self.control_plane.start(lease.execution_id, message))
         keeper.attempt_started()
-        return token
+        return given
 
-    def _answered(self, keeper: Keeper, ask: Callable[[], RunCredentials]) -> str:
+    def _answered(self, keeper: Keeper, ask: Callable[[], RunCredentials]) -> RunCredentials:
         """Ask for a run token until there is an answer, as long as the lease lasts."""
         pause = FIRST_PAUSE
         while not keeper.is_lost:
             try:
-                return ask().run_token
+                return ask()
             except UnreachableError as error:
                 if pause == FIRST_PAUSE:
                     log.warning("nobody gives a run token: %s", error)

@@ -59,8 +59,11 @@ class Held(Protocol):
         """How often it is to be renewed."""
 
 
-class Stops(Protocol):
-    """What is stopped: an attempt, perhaps before it has begun."""
+class Kept(Protocol):
+    """What hears of its heartbeats and is stopped: an attempt, perhaps before it has begun."""
+
+    def renewed(self, until: float) -> None:
+        """Its run token lasts until then, in monotonic seconds."""
 
     def cancel(self) -> None:
         """Stop it gently."""
@@ -77,7 +80,8 @@ class Keeper:
         asked_at: Monotonic time before it was asked for; None for the lease of a started attempt that is adopted: then
             the first heartbeat is sent at once.
         control_plane: Who answers heartbeats.
-        attempt: Canceled once when the run is to be stopped, killed once when the lease is lost.
+        attempt: Hears when its run token was renewed; canceled once when the run is to be stopped, killed once when the
+            lease is lost.
         offline_seconds: How long a started attempt goes on without an answer.
         clock: Monotonic seconds.
     """
@@ -88,7 +92,7 @@ class Keeper:
         *,
         asked_at: float | None,
         control_plane: Beats,
-        attempt: Stops,
+        attempt: Kept,
         offline_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -162,6 +166,8 @@ class Keeper:
             log.info("heartbeat of %s is answered again, after %.0f s", self._lease.execution_id, silence)
         self._is_unanswered = False
         self._renewed_at, self._lease_seconds = asked_at, reply.lease_seconds
+        if self._is_started:
+            self._attempt.renewed(asked_at + reply.token_expires_in_seconds)
         if reply.cancel and not self._canceled:
             self._canceled = True
             self._attempt.cancel()

@@ -3,7 +3,8 @@
 """What a run leaves behind: found without following a link, named once, known by its digest.
 
 A path from user code is opened component by component below a folder the run may write to, never through a symbolic
-link, so it can name nothing else; a logged file is copied at that moment and is what it was then.
+link, so it can name nothing else; a logged file is copied at that moment and is what it was then. Which copy has which
+name is noted beside the copies, so that they can be found when the process that made them is gone.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import shutil
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.paths import path_fault
@@ -26,6 +30,7 @@ from animus_runner.objects import digest_file
 
 UPLOADS = 4
 MAX_ARTIFACTS = 1000
+NAMES_FILE = "names.jsonl"
 MEDIA_TYPES = {
     ".ipynb": "application/x-ipynb+json",
     ".joblib": "application/octet-stream",
@@ -45,6 +50,11 @@ class Produced:
     media_type: str = ""
 
 
+class _Noted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    copy: str
+
+
 class Logged:
     """Copies of the files user code logged; the last one of a name counts.
 
@@ -60,7 +70,6 @@ class Logged:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._count = 0
-        self._files: dict[str, Path] = {}
 
     def keep(self, name: str, path: str) -> None:
         """Copy a file.
@@ -77,12 +86,13 @@ class Logged:
             if os.fstat(file.fileno()).st_size > self._max_bytes:
                 raise RefusedRequestError("too_large", f"an artifact has at most {self._max_bytes} bytes")
             shutil.copyfileobj(file, target)
-        with self._lock:
-            self._files[name] = copy
+        with self._lock, (self._folder / NAMES_FILE).open("ab") as names:  # after the copy, which is whole by now
+            note = msgspec.json.encode(_Noted(name=name, copy=copy.name))
+            names.write(b"\n%b\n" % note)  # a note that a full disk has torn takes none with it
 
     def produced(self) -> list[Produced]:
         """The copies, by name."""
-        return [Produced(name=name, kind=ArtifactKind.LOGGED, path=path) for name, path in sorted(self._files.items())]
+        return logged_in(self._folder)
 
     def _opened(self, path: str) -> BinaryIO:
         for seen, real in self._writable.items():
@@ -93,6 +103,19 @@ class Logged:
                     raise RefusedRequestError("not_a_file", f"{path[:200]!r} is not a regular file") from error
         folders = ", ".join(map(str, self._writable))
         raise RefusedRequestError("outside", f"{path[:200]!r} is not in a folder the run may write to: {folders}")
+
+
+def logged_in(folder: Path) -> list[Produced]:
+    """Find the copies in a folder of them, by name; a note that was torn in the middle is none."""
+    with suppress(FileNotFoundError):
+        notes = (folder / NAMES_FILE).read_bytes().splitlines()
+        files: dict[str, Path] = {}
+        for line in notes:
+            with suppress(msgspec.DecodeError):
+                noted = msgspec.json.decode(line, type=_Noted)
+                files[noted.name] = folder / noted.copy
+        return [Produced(name=name, kind=ArtifactKind.LOGGED, path=path) for name, path in sorted(files.items())]
+    return []
 
 
 def open_beneath(folder: Path, parts: tuple[str, ...]) -> BinaryIO:

@@ -24,6 +24,7 @@ from animus_contracts.run_events import EventsAccepted, ReportEvents
 from animus_contracts.runs import FailureReason
 from animus_runner.exits import FailedError, LostError, UnreachableError
 from animus_runner.objects import WrongBytesError
+from animus_runner.token_life import TokenLife
 
 T = TypeVar("T")
 
@@ -35,9 +36,12 @@ PATIENCE_SECONDS = 120.0
 CHUNK = 1 << 20
 TRUST = ssl.create_default_context()  # reading the certificates takes longer than a cell, and is done before forks
 httpx.Client(verify=TRUST, trust_env=False).close()  # and so is the half of httpx that comes with the first client
-BUSY = frozenset({401, 408, 429})
-"""To be repeated. A token runs out while nobody can renew it, and the executor's next heartbeat revives it; whether the
-attempt still counts is told to the executor, which ends us when it does not."""
+UNAUTHORISED = 401
+"""The token has run out, and the executor's next heartbeat revives it. Whether the attempt still counts is told to the
+executor, which ends us when it does not."""
+
+BUSY = frozenset({UNAUTHORISED, 408, 429})
+"""To be repeated."""
 
 LOST = frozenset({403, 409, 410})
 DAMAGED = frozenset({404, 422})
@@ -51,9 +55,11 @@ class ControlPlane:
         base_url: Where it is, without the API prefix.
         execution_id: The attempt.
         token: The run token.
+        life: How long it may be presented; for ever when nobody says.
     """
 
-    def __init__(self, base_url: str, execution_id: str, token: str) -> None:
+    def __init__(self, base_url: str, execution_id: str, token: str, life: TokenLife | None = None) -> None:
+        self._life = life or TokenLife()
         self._base = base_url.rstrip("/")
         self._execution = execution_id
         self._client = httpx.Client(
@@ -92,11 +98,12 @@ class ControlPlane:
         """
         endpoint = BY_OPERATION["executions.input"]
         url = self._url("executions.input", digest=digest)
+        self._check_token()
         try:
             with self._client.stream(endpoint.method, url) as response:
                 if response.is_error:
                     response.read()
-                    _raise(response, DAMAGED)
+                    self._refused(response, DAMAGED)
                 yield response.iter_bytes(CHUNK)
         except httpx.TransportError as error:
             raise UnreachableError(str(error)) from error
@@ -120,13 +127,24 @@ class ControlPlane:
 
     def _send(self, operation: str, *, content: Any, headers: dict[str, str], **names: str) -> httpx.Response:
         url = self._url(operation, **names)
+        self._check_token()
         try:
             response = self._client.request(BY_OPERATION[operation].method, url, content=content, headers=headers)
         except httpx.TransportError as error:
             raise UnreachableError(f"{type(error).__name__}: {error}") from error
         if response.is_error:
-            _raise(response)
+            self._refused(response)
         return response
+
+    def _check_token(self) -> None:
+        if self._life.is_over:
+            raise UnreachableError("the run token has run out, and no heartbeat of the executor has renewed it yet")
+
+    def _refused(self, response: httpx.Response, damaged: frozenset[int] = frozenset()) -> NoReturn:
+        problem = _problem(response)
+        if response.status_code == UNAUTHORISED:
+            self._life.refused()
+        _raise(response.status_code, problem, damaged)
 
 
 def patiently(step: Callable[[], T], *, patience: float = PATIENCE_SECONDS) -> T:
@@ -152,17 +170,20 @@ def patiently(step: Callable[[], T], *, patience: float = PATIENCE_SECONDS) -> T
         pause = min(pause * 2, 2.0)
 
 
-def _raise(response: httpx.Response, damaged: frozenset[int] = frozenset()) -> NoReturn:
+def _problem(response: httpx.Response) -> Problem:
     try:
-        problem = msgspec.json.decode(response.content, type=Problem)
+        return msgspec.json.decode(response.content, type=Problem)
     except msgspec.DecodeError as error:  # something on the way says so, which knows nothing about runs
         raise UnreachableError(f"{response.status_code}: {response.text[:200]}") from error
-    text = f"{response.status_code} {problem.code}: {problem.detail or problem.title}"
-    if response.status_code in LOST:
+
+
+def _raise(status: int, problem: Problem, damaged: frozenset[int]) -> NoReturn:
+    text = f"{status} {problem.code}: {problem.detail or problem.title}"
+    if status in LOST:
         raise LostError(text)
-    if response.status_code in damaged:
+    if status in damaged:
         raise WrongBytesError(text)
-    if response.is_server_error or response.status_code in BUSY:
+    if httpx.codes.is_server_error(status) or status in BUSY:
         raise UnreachableError(text)
     raise FailedError(
         FailureReason.INFRASTRUCTURE,

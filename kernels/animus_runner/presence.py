@@ -5,7 +5,7 @@
 Rules kept here:
 
 * nothing is ordered over the connection: an executor cancels and kills by signals to a process that the system itself
-  has named to it;
+  has named to it. What it tells is how long the run token lasts, and whatever else is said is not heard;
 * no run goes on without an executor for ever: one that had none for its patience is given up.
 """
 
@@ -17,8 +17,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+import msgspec
+
+from animus_contracts.assignments import Renewed
+
+MESSAGES_BYTES = 4096
 
 
 class Presence:
@@ -28,12 +35,22 @@ class Presence:
         address: Path of the socket.
         greeting: What everybody hears who connects.
         patience: How many seconds to go on without an executor.
+        on_renewed: Called with the seconds that the run token lasts from now on.
         on_abandoned: Called once, when the patience is over.
     """
 
-    def __init__(self, address: Path, greeting: bytes, *, patience: float, on_abandoned: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        address: Path,
+        greeting: bytes,
+        *,
+        patience: float,
+        on_renewed: Callable[[float], None],
+        on_abandoned: Callable[[], None],
+    ) -> None:
         self._greeting = greeting
         self._patience = patience
+        self._on_renewed = on_renewed
         self._on_abandoned = on_abandoned
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(address))
@@ -69,10 +86,22 @@ class Presence:
                 return
             if self._listener.fileno() in ready:
                 self._greet(events)
-            for descriptor in ready & self._executors.keys():  # nobody has anything to say: it went away
-                events.unregister(descriptor)
-                self._executors.pop(descriptor).close()
-                alone_since = time.monotonic()
+            for descriptor in ready & self._executors.keys():
+                if not self._hears(self._executors[descriptor]):
+                    events.unregister(descriptor)
+                    self._executors.pop(descriptor).close()
+                    alone_since = time.monotonic()
+
+    def _hears(self, executor: socket.socket) -> bool:
+        """Hear what an executor says; say whether it is still there."""
+        try:
+            said = executor.recv(MESSAGES_BYTES, socket.MSG_DONTWAIT)
+        except OSError:
+            return False
+        for line in said.splitlines():  # the last one is the newest
+            with suppress(msgspec.DecodeError):
+                self._on_renewed(msgspec.json.decode(line, type=Renewed).run_token_seconds)
+        return bool(said)
 
     def _greet(self, events: select.poll) -> None:
         connection, _ = self._listener.accept()

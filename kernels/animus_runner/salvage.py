@@ -1,27 +1,29 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A supervisor was killed: another one delivers what it left, and executes nothing.
+"""A supervisor was killed, or gave up: another one delivers what it left, and executes nothing.
 
 What was settled keeps its verdict. What was not failed, and what it had until then is kept: its events, the notebook
-and the log as far as they came, and the files in its outputs. A notebook that was torn in the middle is left out.
+and the log as far as they came, the files in its outputs and those that it logged. A notebook that was torn in the
+middle is left out.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from animus_contracts.assignments import SUPERVISOR_LOG, Assignment, AttemptResult
+from animus_contracts.assignments import GIVEN_UP_FILE, SUPERVISOR_LOG, Assignment, AttemptResult
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import Failure, FailureReason
-from animus_runner.artifacts import Produced, collect_outputs
+from animus_runner.artifacts import Produced, collect_outputs, distinct, logged_in
 from animus_runner.control_plane import ControlPlane
 from animus_runner.progress import Progress
 from animus_runner.publishing import EXECUTED_FILE, Settled, deliver, records, settle, settled_in
 from animus_runner.redact import Redactor
 from animus_runner.spool import EVENTS_FILE, Spool
-from animus_runner.workspace import OUTPUTS
+from animus_runner.workspace import LOGGED, OUTPUTS
 
 LOG_BYTES = 4096
 
@@ -41,8 +43,14 @@ def salvage(assignment: Assignment, control_plane: ControlPlane) -> AttemptResul
 def _settle_remains(assignment: Assignment, run: Path) -> Settled:
     _drop_what_is_torn(run / EXECUTED_FILE)
     name = Path(assignment.plan.code.path).name
-    remains = [*records(run, name, Redactor(assignment.secret_digests)), *_outputs(run)]
-    return settle(run, AttemptResult(verdict=Verdict.FAILED, failure=_killed(run)), remains)
+    remains = [*records(run, name, Redactor(assignment.secret_digests)), *_files(run)]
+    return settle(run, AttemptResult(verdict=Verdict.FAILED, failure=_given_up(run) or _killed(run)), remains)
+
+
+def _given_up(run: Path) -> Failure | None:
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode((run / GIVEN_UP_FILE).read_bytes(), type=Failure)
+    return None
 
 
 def _killed(run: Path) -> Failure:
@@ -63,6 +71,6 @@ def _drop_what_is_torn(executed: Path) -> None:
         executed.unlink(missing_ok=True)
 
 
-def _outputs(run: Path) -> list[Produced]:
-    found, _ = collect_outputs(run / OUTPUTS)
-    return found
+def _files(run: Path) -> list[Produced]:
+    outputs, _ = collect_outputs(run / OUTPUTS)
+    return distinct(outputs, logged_in(run / LOGGED))

@@ -5,7 +5,8 @@
 Rules kept here:
 
 * the process belongs to nobody: it goes on when the executor that asked for it is gone, and another one may adopt it;
-* it leaves exactly one result, whole or not at all, as the last thing it does; one that leaves none was killed;
+* it leaves at most one result, whole or not at all, as the last thing it does; one that leaves none was killed, or has
+  given the run up and says why;
 * it holds nothing of the executor's: no output of it goes where the executor's goes.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from animus_contracts.assignments import (
+    GIVEN_UP_FILE,
     RESULT_FILE,
     SUPERVISOR_LOG,
     SUPERVISOR_SOCKET,
@@ -29,10 +31,11 @@ from animus_contracts.assignments import (
     process_start,
 )
 from animus_contracts.executions import Verdict
-from animus_contracts.runs import FailureReason
+from animus_contracts.runs import Failure, FailureReason
 from animus_runner.exits import FailedError
 from animus_runner.presence import Presence
 from animus_runner.supervisor import supervise
+from animus_runner.token_life import TokenLife
 
 
 def serve(connection: socket.socket) -> int:
@@ -50,16 +53,18 @@ def serve(connection: socket.socket) -> int:
         started = process_start(Path("/proc/self/stat").read_bytes())
         facts = Supervising(execution_id=assignment.execution_id, epoch=assignment.epoch, process_started=started)
         greeting = msgspec.json.encode(facts) + b"\n"
+        life = TokenLife(assignment.run_token_seconds)
         (folder / SUPERVISOR_SOCKET).unlink(missing_ok=True)  # a supervisor that was killed leaves its own
         presence = Presence(
             folder / SUPERVISOR_SOCKET,
             greeting,
             patience=assignment.offline_seconds,
+            on_renewed=life.renewed,
             on_abandoned=lambda: _give_up(folder, assignment.offline_seconds),
         )
         connection.sendall(greeting)
     with presence:
-        leave_result(folder, _supervised(assignment))
+        leave_result(folder, _supervised(assignment, life))
     return 0
 
 
@@ -71,28 +76,35 @@ def _leave_the_executor(folder: Path) -> None:
     os.close(log)
 
 
-def _supervised(assignment: Assignment) -> AttemptResult:
+def _supervised(assignment: Assignment, life: TokenLife) -> AttemptResult:
     try:
-        return supervise(assignment)
+        return supervise(assignment, life=life)
     except Exception as error:  # noqa: BLE001 - the edge of the process: whoever waits for the run shall learn what broke
         traceback.print_exc()
-        return _infrastructure("The run's supervisor broke.", detail=f"{type(error).__name__}: {error}")
+        failure = _infrastructure("The run's supervisor broke.", detail=f"{type(error).__name__}: {error}")
+        return AttemptResult(verdict=Verdict.FAILED, failure=failure)
 
 
 def _give_up(folder: Path, seconds: float) -> None:
-    """End the process; its kernel goes with it, because the kernel's warden sees the connection end."""
-    leave_result(folder, _infrastructure(f"No executor came back for the run within {seconds:.0f} s."))
+    """End the process; its kernel goes with it, because the kernel's warden sees the connection end.
+
+    No result is left, so that whoever comes after all has delivered what there is: the run may have ended well.
+    """
+    _leave(folder / GIVEN_UP_FILE, _infrastructure(f"No executor came back for the run within {seconds:.0f} s."))
     os._exit(0)
 
 
-def _infrastructure(summary: str, *, detail: str = "") -> AttemptResult:
+def _infrastructure(summary: str, *, detail: str = "") -> Failure:
     remedy = "Submit the run again; if it happens again, tell the operator of the executor."
-    failed = FailedError(FailureReason.INFRASTRUCTURE, summary, detail=detail, remedy=remedy)
-    return AttemptResult(verdict=Verdict.FAILED, failure=failed.failure)
+    return FailedError(FailureReason.INFRASTRUCTURE, summary, detail=detail, remedy=remedy).failure
 
 
 def leave_result(folder: Path, result: AttemptResult) -> None:
     """Write a result where executors look for it."""
-    arriving = folder / f".{RESULT_FILE}"
-    arriving.write_bytes(msgspec.json.encode(result))
-    arriving.replace(folder / RESULT_FILE)
+    _leave(folder / RESULT_FILE, result)
+
+
+def _leave(file: Path, what: AttemptResult | Failure) -> None:
+    arriving = file.with_name(f".{file.name}")
+    arriving.write_bytes(msgspec.json.encode(what))
+    arriving.replace(file)

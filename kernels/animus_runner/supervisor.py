@@ -46,19 +46,21 @@ from animus_runner.recording import Recording
 from animus_runner.redact import Redactor
 from animus_runner.salvage import salvage
 from animus_runner.spool import EVENTS_FILE, Spool
+from animus_runner.token_life import TokenLife
 from animus_runner.workspace import Workspace, materialise
 
 Execute = Callable[[NotebookAssignment, Observer, Cancellation], Outcome]
 
 
-def supervise(assignment: Assignment, execute: Execute = execute) -> AttemptResult:
+def supervise(assignment: Assignment, execute: Execute = execute, *, life: TokenLife | None = None) -> AttemptResult:
     """Carry out one assignment, whatever happens; SIGTERM cancels it.
 
     Args:
         assignment: What to do.
         execute: Executes the notebook.
+        life: How long the run token may be presented; for ever when nobody says.
     """
-    control_plane = ControlPlane(assignment.control_plane, assignment.execution_id, assignment.run_token)
+    control_plane = ControlPlane(assignment.control_plane, assignment.execution_id, assignment.run_token, life)
     try:
         with _cancelable() as canceled:
             if assignment.is_remainder:

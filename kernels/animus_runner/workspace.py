@@ -24,7 +24,7 @@ from animus_runner.git_objects import UnsafeTreeError, verify_component
 from animus_runner.objects import Objects, Source, WrongBytesError
 
 DOWNLOADS = 4
-OUTPUTS = "outputs"
+OUTPUTS, LOGGED = "outputs", "logged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Workspace:
     @classmethod
     def prepare(cls, run: Path) -> Self:
         """Make the folders, except for the checkout, which arrives as a whole."""
-        names = ("checkout", "inputs", OUTPUTS, "scratch", "logged")
+        names = ("checkout", "inputs", OUTPUTS, "scratch", LOGGED)
         workspace = cls(run=run, **{name: run / name for name in names})
         for name in names[1:]:
             (run / name).mkdir(mode=0o700)

@@ -25,6 +25,7 @@ class FakeAttempt:
         is_running: Always.
         canceled: Set when it was asked to stop.
         killed: Set when it was killed.
+        token_seconds: How long its token lasts, each time it was told.
         on_cancel: How it ends when it is asked to stop; None ignores the wish.
     """
 
@@ -33,6 +34,7 @@ class FakeAttempt:
         self.is_running = True
         self.canceled = threading.Event()
         self.killed = threading.Event()
+        self.token_seconds: list[float] = []
         self.on_cancel = on_cancel
         self._over = threading.Event()
         self._outcome: AttemptResult | None = KILLED
@@ -59,6 +61,10 @@ class FakeAttempt:
         self.canceled.set()
         if self.on_cancel is not None:
             self.end(self.on_cancel)
+
+    def renewed(self, seconds: float) -> None:
+        """Hear how long the token lasts."""
+        self.token_seconds.append(seconds)
 
     def kill(self) -> None:
         """End it."""

@@ -78,6 +78,7 @@ def an_assignment(lease: Lease, run_folder: Path, **changes: Any) -> Assignment:
         "plan": lease.plan,
         "control_plane": "http://127.0.0.1:1",
         "run_token": "ar_canary-of-an-assignment",
+        "run_token_seconds": 3600.0,
         "secret_digests": [],
         "repositories": [],
         "python": "/nowhere",

@@ -33,6 +33,9 @@ class Attempt(Protocol):
     def cancel(self) -> None:
         """Ask it to stop and to tell what it has. May be called from another thread, and more than once."""
 
+    def renewed(self, seconds: float) -> None:
+        """Tell it that its run token lasts so long from now on. May be called from another thread."""
+
     def kill(self) -> None:
         """End it with everything it started. May be called from another thread, and more than once."""
 

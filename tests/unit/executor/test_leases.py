@@ -14,6 +14,7 @@ from animus_executor.control_plane import ProtocolError, RefusedError, StaleErro
 from animus_executor.handles import Handle
 from animus_executor.leases import Keeper
 from tests.fakes.plans import a_lease
+from tests.patience import until
 
 
 class Heart:
@@ -39,6 +40,7 @@ class Watched:
     def __init__(self, heart: Heart, lease_seconds: float = 0.4, *, is_adopted: bool = False) -> None:
         self.canceled, self.lost = threading.Event(), threading.Event()
         self.cancellations = 0
+        self.renewals: list[float] = []
         self.keeper = Keeper(
             a_lease(heartbeat_seconds=0.05, lease_seconds=lease_seconds),
             asked_at=None if is_adopted else time.monotonic(),
@@ -46,6 +48,9 @@ class Watched:
             attempt=self,
             offline_seconds=1.2,
         )
+
+    def renewed(self, until: float) -> None:
+        self.renewals.append(until)
 
     def cancel(self) -> None:
         self.cancellations += 1
@@ -67,6 +72,23 @@ def test_answered_heartbeats_keep_a_lease_beyond_its_first_term(heart: Heart) ->
         assert not watched.keeper.is_lost
     assert len(heart.beats) > 8
     assert {beat.epoch for beat in heart.beats} == {1}
+
+
+def test_an_attempt_hears_how_long_its_token_lasts_counted_from_before_the_question(heart: Heart) -> None:
+    watched = Watched(heart, is_adopted=True)
+    began = time.monotonic()
+    with watched.keeper:
+        until(lambda: len(watched.renewals) > 2)
+    assert began + 1.0 <= watched.renewals[0] <= watched.renewals[1] <= time.monotonic() + 1.0
+
+
+def test_what_has_not_started_has_no_token_to_be_told_of(heart: Heart) -> None:
+    watched = Watched(heart)
+    with watched.keeper:
+        until(lambda: len(heart.beats) > 2)
+        assert watched.renewals == []
+        watched.keeper.attempt_started()
+        until(lambda: watched.renewals)
 
 
 def test_a_lease_without_answers_is_lost_when_its_term_ends_and_not_before(heart: Heart) -> None:

@@ -35,7 +35,9 @@ def test_what_a_killed_supervisor_left_is_delivered_by_another_one_under_a_token
     _, another = world.backend.attempts
     token = another.assignment.run_token
     assert token not in {"", killed.assignment.run_token}
-    assert another.assignment == msgspec.structs.replace(killed.assignment, run_token=token, is_remainder=True)
+    assert another.assignment == msgspec.structs.replace(
+        killed.assignment, run_token=token, run_token_seconds=another.assignment.run_token_seconds, is_remainder=True
+    )
 
 
 def test_what_is_left_waits_until_the_control_plane_is_back(world: World) -> None:
@@ -140,6 +142,17 @@ def test_an_adopted_attempt_is_kept_alive_and_its_end_counts(world: World) -> No
     assert ended(attempt).verdict is Verdict.SUCCEEDED
     assert world.prepared.uses == [world.prepared.folder / "environment"]
     assert list(world.attempts.folders.left()) == []
+
+
+def test_an_adopted_supervisor_hears_that_its_token_was_renewed(world: World) -> None:
+    world.backend.is_ending = False
+    _, record = left_behind(world)
+    thread = adopt(world, record)
+    adopted = world.backend.launched()
+    until(lambda: len(adopted.token_seconds) > 2)
+    assert all(299.0 < seconds <= 300.0 for seconds in adopted.token_seconds)
+    adopted.end(AttemptResult(verdict=Verdict.SUCCEEDED))
+    thread.join()
 
 
 def test_what_ended_while_no_executor_was_there_is_reported_as_it_ended(world: World) -> None:

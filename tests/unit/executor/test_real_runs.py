@@ -262,17 +262,20 @@ def test_a_run_outlives_everything_its_executor_had_and_is_adopted(world: World)
         world.backend.close()
 
 
-def test_a_supervisor_without_an_executor_ends_itself_with_its_kernel_and_says_so(world: World) -> None:
+def test_a_supervisor_without_an_executor_ends_itself_with_its_kernel_and_another_one_says_so(world: World) -> None:
     attempt, assignment = world.assignment(SLEEPS)
     launched = world.backend.launch(msgspec.structs.replace(assignment, offline_seconds=2.0))
     until(lambda: asleep(attempt))
     assert launched._supervisor is not None
     launched._supervisor._connection.shutdown(socket.SHUT_RDWR)
-    failure = result_of(launched.wait()).failure
-    assert failure is not None
-    assert failure.reason is FailureReason.INFRASTRUCTURE
-    assert failure.summary == "No executor came back for the run within 2 s."
+    assert launched.wait() is None
     until(lambda: not processes_of(assignment.plan.run_id))
+    remainder = msgspec.structs.replace(assignment, is_remainder=True)
+    result = result_of(world.backend.launch(remainder).wait())
+    assert result.failure is not None
+    assert result.failure.reason is FailureReason.INFRASTRUCTURE
+    assert result.failure.summary == "No executor came back for the run within 2 s."
+    assert "run.log" in {entry.name for entry in result.artifacts}
 
 
 def test_an_adopted_run_is_canceled_as_any_other(world: World) -> None:

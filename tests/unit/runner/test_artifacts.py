@@ -13,10 +13,12 @@ from animus_contracts.artifacts import ArtifactKind
 from animus_contracts.runs import FailureReason
 from animus_runner.artifacts import (
     MAX_ARTIFACTS,
+    NAMES_FILE,
     Logged,
     Produced,
     collect_outputs,
     distinct,
+    logged_in,
     media_type,
     undelivered,
 )
@@ -42,6 +44,20 @@ def test_a_logged_file_is_what_it_was_when_it_was_logged(logged: Logged, outputs
     (outputs / "deep" / "m.pkl").write_bytes(b"later")
     [produced] = logged.produced()
     assert (produced.name, produced.path.read_bytes()) == ("model", b"then")
+
+
+def test_logged_files_are_found_by_another_process_and_a_torn_note_costs_one(
+    logged: Logged, outputs: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "logged" / NAMES_FILE
+    for name in ("first", "torn", "last"):
+        (outputs / name).write_text(name)
+        logged.keep(name, f"/seen/{name}")
+        if name == "torn":
+            notes.write_bytes(notes.read_bytes()[:-5])
+    found = [(file.name, file.kind, file.path.read_text()) for file in logged_in(tmp_path / "logged")]
+    assert found == [("first", ArtifactKind.LOGGED, "first"), ("last", ArtifactKind.LOGGED, "last")]
+    assert logged_in(tmp_path / "nothing") == []
 
 
 def test_the_last_file_of_a_name_counts(logged: Logged, outputs: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from queue import Queue
 
 from animus_runner.presence import Presence
 
@@ -20,7 +21,10 @@ class Watched:
     def __init__(self, folder: Path, patience: float) -> None:
         self.address = folder / "control"
         self.abandoned = threading.Event()
-        self.presence = Presence(self.address, GREETING, patience=patience, on_abandoned=self.abandoned.set)
+        self.told: Queue[float] = Queue()
+        self.presence = Presence(
+            self.address, GREETING, patience=patience, on_renewed=self.told.put, on_abandoned=self.abandoned.set
+        )
 
     def visit(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
@@ -67,6 +71,18 @@ def test_the_patience_begins_anew_when_the_last_executor_has_gone(tmp_path: Path
 def test_what_a_visitor_says_is_no_order(tmp_path: Path) -> None:
     watched = Watched(tmp_path, 60.0)
     with watched.presence, watched.visit() as connection:
-        connection.sendall(b"kill\n")
-        with watched.visit():
+        connection.sendall(b'kill\n{"run_token":"x"}\n{"run_token_seconds":1e9,"control_plane":"http://evil"}\n\0\xff')
+        with watched.visit() as other:
+            other.sendall(b'{"run_token_seconds":1.0}\n')
+            assert watched.told.get(timeout=5.0) == 1.0
             assert not watched.abandoned.is_set()
+
+
+def test_an_executor_that_has_spoken_is_still_there_until_it_goes(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, 0.3)
+    with watched.presence:
+        with watched.visit() as connection:
+            connection.sendall(b'{"run_token_seconds":60.0}\n{"run_token_seconds":120.0}\n')
+            assert [watched.told.get(timeout=5.0), watched.told.get(timeout=5.0)] == [60.0, 120.0]
+            assert not watched.abandoned.wait(0.7)
+        assert watched.abandoned.wait(5.0)

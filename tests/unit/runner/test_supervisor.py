@@ -26,6 +26,7 @@ from animus_runner.execution import Observer
 from animus_runner.notebook_assignment import Cancellation, NotebookAssignment, Outcome
 from animus_runner.provenance import cpu_model
 from animus_runner.supervisor import supervise
+from animus_runner.token_life import TokenLife
 from tests.unit.runner.supervision import NOW, SECRET, World, an_outcome, never, works, write_notebook
 
 
@@ -169,17 +170,24 @@ def test_a_token_that_is_refused_ends_the_run_as_infrastructure(world: World) ->
     result = supervise(msgspec.structs.replace(assignment, run_token="ar_other", offline_seconds=1.0), works)
     assert result.failure is not None
     assert result.failure.reason is FailureReason.INFRASTRUCTURE
-    assert "unauthenticated" in result.failure.detail
+    assert "the run token has run out" in result.failure.detail
 
 
 def test_a_token_that_ran_out_in_an_outage_and_is_revived_loses_nothing(world: World) -> None:
     def outage(task: NotebookAssignment, observer: Observer, canceled: Cancellation) -> Outcome:
         assert world.attempt is not None
         world.attempt.run_token = "ar_nobody-has-this-one"
-        threading.Timer(0.8, setattr, (world.attempt, "run_token", SECRET)).start()
+        threading.Timer(0.8, revive).start()
         return works(task, observer, canceled)
 
-    assert world.supervise(outage).verdict is Verdict.SUCCEEDED
+    def revive() -> None:  # as the executor's heartbeat does
+        assert world.attempt is not None
+        world.attempt.run_token = SECRET
+        life.renewed(60.0)
+
+    life = TokenLife(60.0)
+
+    assert supervise(world.assignment(world.plan()), outage, life=life).verdict is Verdict.SUCCEEDED
     assert world.attempt is not None
     assert len(world.attempt.events) == 5
 

@@ -6,7 +6,8 @@ Rules kept here:
 
 * a number of a process is never trusted alone: the system says which process listens in the run's private folder, and
   that process says which attempt it supervises and when it started;
-* whoever holds the connection counts as the attempt's executor; orders are signals, the result is a file.
+* whoever holds the connection counts as the attempt's executor, and tells over it how long the run token lasts; orders
+  are signals, the result is a file.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ from pathlib import Path
 
 import msgspec
 
-from animus_contracts.assignments import RESULT_FILE, SUPERVISOR_SOCKET, AttemptResult, Supervising, process_start
+from animus_contracts.assignments import (
+    RESULT_FILE,
+    SUPERVISOR_SOCKET,
+    AttemptResult,
+    Renewed,
+    Supervising,
+    process_start,
+)
 from animus_contracts.identifiers import ExecutionId
 
 ANSWER_SECONDS = 60.0
@@ -60,6 +68,13 @@ class Supervisor:
             if self._process >= 0:
                 signal.pidfd_send_signal(self._process, number)
 
+    def tell(self, message: Renewed) -> None:
+        """Tell it something, if it is still there and hears."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._process >= 0:
+                line = msgspec.json.encode(message) + b"\n"
+                self._connection.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
 
 class ProcessAttempt:
     """An attempt whose supervisor works, or worked, in a run folder.
@@ -91,6 +106,11 @@ class ProcessAttempt:
         """Ask the supervisor to stop."""
         if self._supervisor is not None:
             self._supervisor.send(signal.SIGTERM)
+
+    def renewed(self, seconds: float) -> None:
+        """Tell the supervisor that its run token lasts so long from now on."""
+        if self._supervisor is not None:
+            self._supervisor.tell(Renewed(run_token_seconds=seconds))
 
     def kill(self) -> None:
         """Kill the supervisor; its kernel's warden ends everything else."""
