@@ -21,7 +21,7 @@ COMPILE = $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate 
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap bootstrap-dev demo demo-smoke demo-down up test check bench faults planted lock
+.PHONY: help bootstrap bootstrap-dev demo demo-smoke demo-down up down test check bench faults planted lock
 
 help: ## Say what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,8 +49,11 @@ $(DEV_STAMP): $(RUNTIME_STAMP) $(LOCKS)/dev.txt
 	@$(INSTALL) --require-hashes -r $(LOCKS)/dev.txt
 	@touch $@
 
-up: $(RUNTIME_STAMP) ## Start an empty installation (Ctrl-C stops it)
+up: $(RUNTIME_STAMP) ## Start an empty installation (Ctrl-C stops it, and started runs go on until the next start)
 	@$(BIN)/python -m animus_hub up
+
+down: $(RUNTIME_STAMP) ## Stop it for good, with the runs that go on
+	@$(BIN)/python -m animus_hub down
 
 demo: $(RUNTIME_STAMP) ## Start everything and show a governed run from beginning to end
 	@$(BIN)/python -m animus_hub demo --data $(DEMO)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m animus_hub``: start an installation, keep its accounts, show the demo.
 
-This process becomes JupyterHub; it starts no other. What people do with the installation is done as people do it,
-by programs of their own zone.
+This process becomes JupyterHub, or the program that does what is asked for; it starts no other. What people do with
+the installation is done as people do it, by programs of their own zone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from animus_hub.installation import DATA_VARIABLE, PORT_VARIABLE, Installation
+from animus_hub.shutdown import end_workspaces, stop_hub
 from animus_hub.users import UsersFile, generate_password
 
 FIRST_USERS = {"ann": True, "ed": False, "vic": False}
@@ -30,6 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
         os.execv(sys.executable, [sys.executable, "-m", "animus.demo", *given[1:]])  # noqa: S606 - no shell, fixed program
     chosen = _parser().parse_args(given)
     place = Installation(chosen.data.absolute()) if chosen.data else Installation.from_environment(os.environ)
+    if chosen.command == "down":
+        stop_for_good(place)
+        return
     place.prepare()
     if chosen.command == "passwords":
         show_passwords(place, as_json=chosen.json)
@@ -50,6 +54,18 @@ def show_passwords(place: Installation, *, as_json: bool = False) -> None:
     print(text, flush=True)  # noqa: T201 - this is the command's output
 
 
+def stop_for_good(place: Installation) -> None:
+    """Stop everything, say what was ended, and become the program that ends what the executor has left."""
+    if not place.ports_file.exists():
+        print(f"There is no installation in {place.data}.")  # noqa: T201 - this is the command's output
+        return
+    said = "Stopped the Hub." if stop_hub(place) else "No Hub was running."
+    if processes := end_workspaces(place):
+        said += f" Ended {processes} processes of workspaces that it had left."
+    print(said, flush=True)  # noqa: T201 - as above
+    os.execv(sys.executable, [sys.executable, "-m", "animus_executor", "end", str(place.executor)])  # noqa: S606 - no shell, fixed program
+
+
 def become_hub(place: Installation, port: int | None) -> None:
     """Replace this process by JupyterHub with the local preset."""
     lock_installation(place)
@@ -65,11 +81,13 @@ def lock_installation(place: Installation) -> None:
     Raises:
         SystemExit: If another process holds it.
     """
-    descriptor = os.open(place.data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(place.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit(f"animus: already_running: an installation runs in {place.data} - stop it, or choose another --data")
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
     os.set_inheritable(descriptor, True)  # noqa: FBT003 - the function takes it by position
 
 
@@ -80,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--port", type=int, help="port for browsers (default: the last one, or any free one)")
     passwords = commands.add_parser("passwords", help="give the first accounts new passwords and print them")
     passwords.add_argument("--json", action="store_true", help="print them as JSON")
-    for command in (up, passwords):
+    down = commands.add_parser("down", help="stop it for good: the Hub, and the runs that outlived it or would")
+    for command in (up, passwords, down):
         command.add_argument("--data", type=Path, help="data folder (default: $ANIMUS_DATA)")
     commands.add_parser("demo", help="start an installation and show what it does (see demo --help)")
     return parser

@@ -13,12 +13,15 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8000
+RELEASE_LOOK_SECONDS = 0.2
 PORT_NAMES = ("public", "hub", "proxy", "control")
 DATA_VARIABLE = "ANIMUS_DATA"
 PORT_VARIABLE = "ANIMUS_PORT"
@@ -69,6 +72,16 @@ class Installation:
         return self.data / "repositories"
 
     @property
+    def executor(self) -> Path:
+        """The executor's data folder."""
+        return self.data / "executor"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the running Hub, with the number of its process in it."""
+        return self.data / "lock"
+
+    @property
     def ports_file(self) -> Path:
         """The ports in use."""
         return self.data / "ports.json"
@@ -101,28 +114,46 @@ class Installation:
         """Return ``sha256:<hex>`` of a secret, which may be shown to those who only check it."""
         return "sha256:" + hashlib.sha256(self.secret_file(name).read_bytes()).hexdigest()
 
-    def choose_ports(self, public: int | None = None) -> Ports:
+    def choose_ports(self, public: int | None = None, *, patience: float = 0.0) -> Ports:
         """Choose free ports, preferring those of the last start, and record them.
 
         Args:
             public: The port people shall use; another free one is *not* taken in its place.
+            patience: How many seconds to wait for the ports of the last start, which a killed Hub's processes may still
+                hold.
 
         Raises:
             OSError: If ``public`` is given and busy.
         """
-        wanted = self._recorded_ports() | ({"public": public} if public else {})
+        recorded = self.recorded_ports()
+        wanted = {"public": DEFAULT_PORT} | recorded | ({"public": public} if public else {})
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and not all(map(_is_free, recorded.values())):
+            time.sleep(RELEASE_LOOK_SECONDS)
         with ExitStack() as held:
             chosen = dict(_hold_ports(held, wanted, insist_on_public=public is not None))
         ports = Ports(**chosen)
         self.ports_file.write_text(json.dumps(chosen), encoding="utf-8")
         return ports
 
-    def _recorded_ports(self) -> dict[str, int]:
+    def recorded_ports(self) -> dict[str, int]:
+        """Return the ports of the last start by name, those that are known."""
         try:
             recorded = json.loads(self.ports_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
-            return {"public": 8000}
+            return {}
         return {name: port for name, port in recorded.items() if name in PORT_NAMES and isinstance(port, int)}
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen()
+        except OSError:
+            return False
+        return True
 
 
 def _hold_ports(held: ExitStack, wanted: Mapping[str, int], *, insist_on_public: bool) -> Iterator[tuple[str, int]]:

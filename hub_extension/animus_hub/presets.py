@@ -27,6 +27,9 @@ TOKEN_FILE_OF_HUB = "hub-service-token"  # noqa: S105 - the name of a file
 TOKEN_FILE_OF_EXECUTOR = "executor-token"  # noqa: S105 - the name of a file
 REPOSITORIES_VARIABLE = "ANIMUS_EXECUTOR_REPOSITORIES"
 TETHERED = (sys.executable, "-m", "animus_hub.tether")
+RELEASE_SECONDS = 10.0
+"""How long the ports of the last start are waited for: a run that outlived it looks for the control plane there."""
+
 MEMBERSHIP_SECONDS = 15
 """How often roles are asked for again; with the time of one question this stays below the promised 30 s."""
 
@@ -44,7 +47,7 @@ def local(c: Any, installation: Installation | None = None, port: int | None = N
     """
     place = installation or Installation.from_environment(os.environ)
     place.prepare()
-    ports = place.choose_ports(port or int(os.environ.get(PORT_VARIABLE, "0")) or None)
+    ports = place.choose_ports(port or int(os.environ.get(PORT_VARIABLE, "0")) or None, patience=RELEASE_SECONDS)
     _configure_hub(c, place, ports)
     _configure_login(c, place, ports)
     _configure_workspaces(c, place, ports)
@@ -172,7 +175,9 @@ def _executor(place: Installation, control_plane: str, repositories: list[str]) 
             "ANIMUS_EXECUTOR_NAME": EXECUTOR,
             "ANIMUS_EXECUTOR_CONTROL_PLANE": f"{control_plane}/services/{CONTROL_SERVICE}",
             "ANIMUS_EXECUTOR_TOKEN_FILE": str(place.secret_file(TOKEN_FILE_OF_EXECUTOR)),
-            "ANIMUS_EXECUTOR_DATA": str(place.data / "executor"),
+            "ANIMUS_EXECUTOR_DATA": str(place.executor),
+            # The Hub stops its services with itself, and a restart shall cost no run; `animus_hub down` ends them.
+            "ANIMUS_EXECUTOR_LEAVES_RUNS": "1",
             REPOSITORIES_VARIABLE: " ".join(repositories),
         },
     }

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``animus-executor``: leases runs and executes them until it is told to stop.
 
+``animus-executor end <data folder>`` ends what one that is gone has left there, and says what that was.
+
 Told to stop (SIGTERM, SIGINT), it ends its attempts as failed by infrastructure, so that nobody waits for them, unless
 it is to leave them. Killed, it leaves them in any case; the next one that is started with the same data folder goes on
 with what was left.
@@ -33,6 +35,7 @@ from animus_executor.folders import remove
 from animus_executor.kernel_parents import KernelParents
 from animus_executor.machine import Occupancy
 from animus_executor.owner import FolderTakenError, owned
+from animus_executor.remains import end_remains
 from animus_executor.runs import Record, RunFolders
 from animus_executor.settings import Settings, SettingsError, read_settings
 from animus_executor.support import provide_support
@@ -49,6 +52,8 @@ def main() -> int:
     """Run the executor; return its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    if sys.argv[1:]:
+        return end(sys.argv[1:])
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
@@ -64,6 +69,24 @@ def main() -> int:
     except FolderTakenError as error:
         sys.stderr.write(f"animus-executor: {error}\n")
         return 2
+    return 0
+
+
+def end(arguments: Sequence[str]) -> int:
+    """End what an executor has left in a data folder, and say what; return the exit status."""
+    match arguments:
+        case ["end", data]:
+            pass
+        case _:
+            sys.stderr.write("animus-executor: no arguments, or: end <data folder>\n")
+            return 2
+    try:
+        ended = end_remains(Path(data).resolve())
+    except FolderTakenError:
+        sys.stderr.write(f"animus-executor: an executor works in {data}: stop it first\n")
+        return 2
+    for run_id in ended:
+        sys.stdout.write(f"Ended run {run_id}; what it had is delivered if an executor comes back to {data}.\n")
     return 0
 
 
@@ -104,6 +127,8 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         each.stop()
     if not settings.leaves_runs:
         stop_attempts(attempts)
+    elif attempts.active:
+        log.info("left %d runs to the next executor; 'animus-executor end' ends them", len(attempts.active))
     backend.close()
     kernel_parents.close()
 

@@ -33,6 +33,7 @@ EXECUTORS = {EXECUTOR: "local", SECOND_EXECUTOR: "second"}
 ADMIN = "ann"
 READY_SECONDS = 30.0
 AHEAD = Path(__file__).with_name("control_plane_ahead.py")
+SHORT_TOKENS = Path(__file__).with_name("control_plane_short_tokens.py")
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class Plant:
         database_url: The control plane's database.
         lease_seconds: How long a lease lasts; short, so that a campaign sees many of them end.
         ahead: By how many seconds the clocks of control planes that are started from now on are ahead.
+        token_seconds: How long run tokens live that control planes started from now on give; 0 for as long as ever.
         people: What the Hub knows of users, by their tokens; it may be changed at any time.
     """
 
@@ -57,6 +59,7 @@ class Plant:
     lease_seconds: int = 6
     people: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     ahead: int = 0
+    token_seconds: int = 0
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in (CONTROL, SECOND_CONTROL)})
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     logs: ExitStack = field(default_factory=ExitStack)
@@ -139,6 +142,8 @@ class Plant:
         )
 
     def _command(self, name: str) -> list[str]:
+        if name not in EXECUTORS and self.token_seconds:
+            return [sys.executable, str(SHORT_TOKENS), str(self.token_seconds)]
         if name in EXECUTORS or not self.ahead:
             return [sys.executable, "-m", f"animus_{name.partition('-')[0]}"]
         return [sys.executable, str(AHEAD), str(self.ahead)]

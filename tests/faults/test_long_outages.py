@@ -21,6 +21,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from animus.client import Client
+from animus_contracts.audit import Action
 from animus_contracts.environments import Resources
 from animus_contracts.runs import TERMINAL_STATES, CodeRef, FailureReason, Run, RunState, SubmitRun
 from tests.fakes.git_repository import GitRepository
@@ -138,6 +139,11 @@ class Place:
             if steps != list(range(self._told(run))):
                 yield f"I1: {run.run_id}, {kind}, told {self._told(run)} steps, of which {len(steps)} arrived"
 
+    def refused(self) -> Iterator[str]:
+        """Say of every token that was refused whose it was: nobody presents one that he knows to have run out."""
+        for event in self.client.audit.list(action=Action.TOKEN_REJECTED):
+            yield f"I11: a token was presented that had no force: {bytes(event.record).decode()}"
+
     def _told(self, run: Run) -> int:
         """Return how many steps a run has told, in its own last words."""
         if run.failure is not None:
@@ -189,4 +195,4 @@ def test_runs_outlive_an_outage_of_the_control_plane_in_which_their_executor_is_
         sleep_until(place.end)
         place.until(lambda run: run.state in TERMINAL_STATES, END_SECONDS)
         told = broken_invariants(told_by(place.client), Promised(reasons=frozenset({FailureReason.USER_CODE})))
-        f22.finish([*place.lost(), *told])
+        f22.finish([*place.lost(), *place.refused(), *told])

@@ -14,10 +14,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from animus.client import Client
+from animus_contracts.audit import Action
 from animus_contracts.identifiers import RunId
 from animus_contracts.runs import TERMINAL_STATES, CodeRef, Run, RunState, SubmitRun
 from tests.fakes.git_repository import GitRepository
-from tests.faults.plant import EXECUTOR, Plant, a_plant
+from tests.faults.plant import CONTROL, EXECUTOR, Plant, a_plant
 from tests.patience import until
 
 LOCK_FILE = Path(__file__).parent / "kernel-lock.txt"
@@ -25,6 +26,7 @@ LEASE_SECONDS = 3
 PATIENT_LEASE_SECONDS = 60
 """Long enough for an executor to start again on a busy machine, and to see that nothing has waited for its end."""
 
+TOKEN_SECONDS = 6
 RUNS = 5
 MACHINE = {
     "ANIMUS_EXECUTOR_SLOTS": str(RUNS),
@@ -118,6 +120,24 @@ def test_an_executor_that_is_to_leave_its_runs_is_stopped_and_started_again_at_t
         plant.start(EXECUTOR, **MACHINE)
         check_whole(client, reached(client, run_ids, *TERMINAL_STATES), 10)
     assert not plant.run_processes()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_no_token_that_ran_out_in_an_outage_is_presented_to_anybody(tmp_path: Path) -> None:
+    with project(tmp_path) as (plant, client):
+        plant.kill(CONTROL)
+        plant.token_seconds = TOKEN_SECONDS
+        plant.start(CONTROL)
+        plant.wait_ready()
+        run_ids = submit(plant, client, COUNTING.format(seconds=20), LEAVING)
+        live(client, run_ids)
+        plant.kill(CONTROL)
+        time.sleep(2 * TOKEN_SECONDS)
+        plant.start(CONTROL)
+        plant.wait_ready()
+        check_whole(client, reached(client, run_ids, *TERMINAL_STATES), 20)
+        assert list(client.audit.list(action=Action.TOKEN_REJECTED)) == []
 
 
 @pytest.mark.faults

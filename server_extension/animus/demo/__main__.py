@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     hub = LocalHub(chosen.data.absolute())
     console = Console(highlight=False)
     if chosen.down:
-        hub.remove()
+        console.print(hub.remove().strip())
         console.print(f"Nothing of the demo is left in {chosen.data}.")
         return
     began = time.monotonic()
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     console.rule(f"[bold]Done in {time.monotonic() - began:.0f} s[/]")
     if chosen.smoke:
-        hub.stop()
+        console.print(hub.end().strip())
     else:
         show_address(hub, console, passwords)
 

@@ -24,6 +24,7 @@ from animus.demo.expectations import Disappointment
 
 START_SECONDS = 90
 STOP_SECONDS = 30
+END_SECONDS = 180
 RUNNING = b"JupyterHub is now running"
 
 
@@ -87,27 +88,32 @@ class LocalHub:
         return found
 
     def stop(self) -> None:
-        """Stop the Hub, and with it what it has started."""
-        pid = self.pid
-        if pid is None:
-            return
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while self.pid == pid and time.monotonic() < deadline:
-            time.sleep(0.1)
-        if self.pid == pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-        self._reap()
+        """Stop the Hub as Ctrl-C does: started runs go on, and the next start takes them up."""
+        if (pid := self.pid) is not None:
+            os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self.pid == pid and time.monotonic() < deadline:
+                time.sleep(0.1)
+            self._reap()
 
-    def remove(self) -> None:
-        """Stop the Hub and remove the data folder, read-only parts included."""
-        self.stop()
+    def end(self) -> str:
+        """Stop everything for good, runs that outlived the Hub included; return what was said about it."""
+        command = [sys.executable, "-m", "animus_hub", "down", "--data", str(self.data)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=END_SECONDS, check=False)  # noqa: S603 - this program with another module
+        self._reap()
+        if done.returncode:
+            raise Disappointment(f"the installation does not end: {done.stderr.strip()}")
+        return done.stdout
+
+    def remove(self) -> str:
+        """Stop everything for good and remove the data folder, read-only parts included; return what was said."""
+        said = self.end()
         if not (self.data / "ports.json").exists():
-            return  # never remove a folder that is not an installation's
+            return said  # never remove a folder that is not an installation's
         for folder, _, _ in os.walk(self.data):
             Path(folder).chmod(0o700)
         shutil.rmtree(self.data)
+        return said
 
     def _reap(self) -> None:
         if self._process is not None:
