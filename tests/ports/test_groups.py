@@ -305,3 +305,17 @@ def test_work_is_done_on_the_thread_of_a_loop_that_offers_it_and_what_is_queued_
             writing.write(lambda _uow: None).result(0)
 
     asyncio.run(scenario())
+
+
+def test_groups_that_follow_each_other_share_a_connection_that_nobody_holds_afterwards(database_url: str) -> None:
+    async def scenario() -> None:
+        writing = open_database(database_url, asyncio.get_running_loop().call_soon_threadsafe)
+        transactions = [writing.write(lambda uow: uow.session._transaction) for _ in range(9)]  # type: ignore[attr-defined]  # past the ports
+        found = await asyncio.gather(*map(asyncio.wrap_future, transactions))
+        assert len({id(transaction) for transaction in found}) == 2, "nine pieces are two groups"
+        assert len({id(transaction.connection) for transaction in found}) == 1
+        await asyncio.sleep(0)
+        assert writing._engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a pool of a fixed size has it
+        writing.close()
+
+    asyncio.run(scenario())

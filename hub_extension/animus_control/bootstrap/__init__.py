@@ -31,6 +31,9 @@ from animus_control.settings import Settings
 PORT_SECONDS = 5.0
 """How long the port may still be held by what was there before."""
 
+GARBAGE = 20_000
+"""After so many new objects cycles are looked for; a request makes about a thousand, and hardly ever a cycle."""
+
 log = logging.getLogger("animus.control")
 
 
@@ -55,6 +58,7 @@ def run(settings: Settings, *, every_half_second: Callable[[], None]) -> int:
     listening = _listen(settings)
     gc.collect()
     gc.freeze()  # what is there now stays; neither process need ever look through it for something to collect
+    gc.set_threshold(GARBAGE)
     ours, theirs = socket.socketpair()
 
     def edge() -> None:

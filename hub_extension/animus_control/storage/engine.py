@@ -33,7 +33,7 @@ PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "recursive_triggers=ON",  # otherwise REPLACE deletes rows past the guards
-    "wal_autocheckpoint=2000",  # pages, 8 MiB: what is written again and again is copied to the database less often
+    "wal_autocheckpoint=8000",  # pages, 32 MiB: what is written again and again is copied to the database less often
     f"busy_timeout={int(WAIT_SECONDS * 1000)}",
 )
 

@@ -47,7 +47,7 @@ class ReadOnlyError(RuntimeError):
 
 
 class Session:
-    """The statements of one piece of work.
+    """The statements of pieces of work, one after the other; each begins with :meth:`begin` but the first.
 
     Args:
         transaction: The transaction it is part of.
@@ -69,11 +69,15 @@ class Session:
 
     def __init__(self, transaction: Transaction, *, writable: bool, exact: bool = False) -> None:
         self._transaction = transaction
+        self.writable = writable
+        self.begin(exact=exact)
+
+    def begin(self, *, exact: bool) -> None:
+        """Begin a piece of work: what the one before it did is kept or undone, and nothing of it is known here."""
         self._exact = exact
         self._added = Waiting()
         self._marked = False
         self._failure: Exception | None = None
-        self.writable = writable
         self.trusting = False
         self.changed: set[str] = set()
         self.audited = False

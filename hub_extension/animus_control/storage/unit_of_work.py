@@ -51,7 +51,7 @@ ARTIFACTS = Layout[Artifact](artifacts)
 
 
 class _Part(Generic[R]):
-    """A repository that is made when it is first used: a piece of work needs a few of them.
+    """A repository that is made when it is first used: work needs a few of them.
 
     Args:
         build: Makes it of the session.
@@ -71,10 +71,10 @@ class _Part(Generic[R]):
 
 
 class StoredUnitOfWork:
-    """The repositories of one piece of work.
+    """The repositories of one piece of work, and then of the next: those of one transaction follow each other.
 
     Args:
-        session: Its statements.
+        session: Their statements.
     """
 
     projects = _Part[repositories.Projects](ProjectTable)
@@ -122,6 +122,12 @@ class StoredUnitOfWork:
         self.notified: set[str] = set()
         self._audit = BufferedAuditLog(session)
         self.audit: repositories.AuditLog = self._audit
+
+    def begin(self, *, exact: bool) -> None:
+        """Be the unit of the next piece of work; see :meth:`animus_control.storage.session.Session.begin`."""
+        self.session.begin(exact=exact)
+        self.notified = set()
+        self._audit.records = []
 
     def notify(self, channel: str) -> None:
         """Wake those who wait on a channel once this work is durable."""

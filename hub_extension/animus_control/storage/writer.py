@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
 from animus_control.domain.errors import AnimusError
@@ -75,6 +75,7 @@ class Writer:
         self._announce = announce
         self._notify = notify
         self._known = Known()
+        self._connection: Connection | None = None
         self._arrived: deque[_Piece] = deque()
         self._lock = threading.Lock()
         self._closed = False
@@ -118,7 +119,9 @@ class Writer:
         pieces = [piece for piece in arrived if piece.future.set_running_or_notify_cancel()]
         if pieces:
             self._write(pieces)
-        if more and not self._closed:
+        if not more:
+            self._let_go()  # whoever waits for the next work holds nothing meanwhile
+        elif not self._closed:
             self._soon(self._turn)
 
     def _write(self, pieces: list[_Piece]) -> None:
@@ -149,31 +152,44 @@ class Writer:
     def _attempt(self, pieces: list[_Piece], *, exact: bool) -> set[str]:
         channels: set[str] = set()
         try:
-            with self._engine.begin() as connection:
+            with self._begin() as begun:
+                connection = begun.connection
                 self._known.begin(connection)
                 transaction = Transaction(connection, self._known)
+                uow = StoredUnitOfWork(Session(transaction, writable=True))
                 chain = Chain(transaction)
                 for piece in pieces:
-                    channels |= _perform(piece, transaction, chain, exact=exact)
+                    channels |= _perform(piece, transaction, uow, chain, exact=exact)
                 transaction.write_out()
                 chain.close()
                 self._announce(connection, channels)
                 failpoint("after_flush")
         except Exception:
             self._known.clear()
+            self._let_go()
             raise
         return channels
 
+    def _begin(self) -> RootTransaction:
+        """Begin a transaction on the connection of the one before, if the work has not paused since."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection.begin()
 
-def _perform(piece: _Piece, transaction: Transaction, chain: Chain, *, exact: bool) -> set[str]:
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _perform(piece: _Piece, transaction: Transaction, uow: StoredUnitOfWork, chain: Chain, *, exact: bool) -> set[str]:
     """Do one piece of work and return whom to wake.
 
     A piece that fails after rows of it have been waiting is done again exactly: perhaps one of them would have been
     refused before it came to that.
     """
-    session = Session(transaction, writable=True, exact=exact)
-    uow = StoredUnitOfWork(session)
-    piece.error = None
+    uow.begin(exact=exact)
+    session, piece.error = uow.session, None
     try:
         piece.result = piece.work(uow)
         failpoint("in_piece")
@@ -183,7 +199,7 @@ def _perform(piece: _Piece, transaction: Transaction, chain: Chain, *, exact: bo
             raise transaction.failure from error
         session.undo()
         if session.trusting:
-            return _perform(piece, transaction, chain, exact=True)
+            return _perform(piece, transaction, uow, chain, exact=True)
         piece.error = error
         return set()
     session.keep()
