@@ -52,6 +52,12 @@ OUTAGES: tuple[Bug, ...] = (
         ("tests/unit/runner/test_salvage.py::test_what_was_settled_is_delivered_as_it_was_by_another_supervisor",),
     ),
     Bug(
+        "a token that has run out is presented",
+        "the supervisor's own idea of how long its token lasts",
+        (Edit(f"{RUNNER}/token_life.py", "return self._clock() >= self._until", "return False"),),
+        ("tests/unit/runner/test_token_life.py::test_a_token_that_has_run_out_is_presented_to_nobody",),
+    ),
+    Bug(
         "a proxy ends a run",
         "the question whether an error is the control plane's own",
         (
