@@ -27,7 +27,7 @@ SUPERVISOR_LOG = "supervisor.log"
 """What a supervisor's own process says, in the run's folder; user code cannot see it."""
 
 GIVEN_UP_FILE = "given-up.json"
-"""Why a run was given up on this machine, a :class:`Failure` in its folder; what the run has is delivered afterwards."""
+"""Why a run was given up on a machine, a :class:`Failure` in its folder; what the run has is delivered afterwards."""
 
 
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

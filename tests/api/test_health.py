@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import httpx
 
@@ -20,8 +19,8 @@ class Broken:
     def __init__(self, database: Database) -> None:
         self.subscribe = database.subscribe
 
-    def write(self, work: Callable[[UnitOfWork], object]) -> Future[object]:  # noqa: ARG002 - it fails anyway
-        raise AnimusError("service_unavailable")
+    def begin(self, work: Callable[[UnitOfWork], object], tell: Callable[[None, Exception], object]) -> None:  # noqa: ARG002 - it fails anyway
+        tell(None, AnimusError("service_unavailable"))
 
     def read(self, work: Callable[[UnitOfWork], object]) -> object:  # noqa: ARG002 - it fails anyway
         raise AnimusError("service_unavailable")

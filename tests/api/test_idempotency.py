@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -141,12 +141,12 @@ class Stalled:
         self.go.set()
         self._pool = ThreadPoolExecutor(16)
 
-    def write(self, work: Callable[[UnitOfWork], object]) -> Future[object]:
-        return self._pool.submit(self._write, work)
+    def begin(self, work: Callable[[UnitOfWork], object], tell: Callable[[Any, Exception | None], object]) -> None:
+        self._pool.submit(self._begin, work, tell)
 
-    def _write(self, work: Callable[[UnitOfWork], object]) -> object:
+    def _begin(self, work: Callable[[UnitOfWork], object], tell: Callable[[Any, Exception | None], object]) -> None:
         self.go.wait(20)
-        return self._database.write(work).result()
+        self._database.begin(work, tell)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._database, name)

@@ -92,6 +92,7 @@ BUGS = (
                 WRITER,
                 '        failpoint("after_commit_before_reply")\n',
                 '        failpoint("after_commit_before_reply")\n'
+                "        self._let_go()\n"
                 "        with self._engine.begin() as connection:\n"
                 "            transaction = Transaction(connection, Known())\n"
                 "            chain, session = Chain(transaction), Session(transaction, writable=True, exact=True)\n"
@@ -115,14 +116,12 @@ BUGS = (
                 "                chain.close()\n"
                 "                for piece in pieces:\n"
                 "                    if piece.error is None:\n"
-                "                        piece.future.set_result(piece.result)\n",
+                "                        piece.tell(piece.result, None)\n",
             ),
             Edit(
                 WRITER,
-                "            if piece.error is None:\n"
-                "                piece.future.set_result(piece.result)\n"
-                "            else:\n",
-                "            if piece.error is not None:\n",
+                "                piece.tell(piece.result if piece.error is None else None, piece.error)\n",
+                "                if piece.error is not None:\n                    piece.tell(None, piece.error)\n",
             ),
         ),
         (WRITER_KILLED,),

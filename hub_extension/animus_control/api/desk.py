@@ -8,7 +8,7 @@ A refusal is recorded in a unit of work of its own, because the refused one is r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -45,11 +45,15 @@ class Request:
     key: Key | None = None
 
 
+Tell = Callable[[Answer | None, Exception | None], object]
+"""Told an answer, or why there is none."""
+
+
 class Desk(Protocol):
     """Takes requests."""
 
-    def perform(self, request: Request) -> Awaitable[Answer]:
-        """Begin to authorise and perform an operation.
+    async def perform(self, request: Request) -> Answer:
+        """Authorise and perform an operation.
 
         Raises:
             AnimusError: If it is refused; a denial has been recorded.
@@ -65,6 +69,18 @@ class Desk(Protocol):
         """Raise when nothing can be written now."""
 
 
+class DirectDesk(Desk, Protocol):
+    """A desk in this process: whoever has many requests is told what came of them without waiting for each."""
+
+    def begin(self, request: Request, tell: Tell) -> None:
+        """Begin to authorise and perform an operation.
+
+        Args:
+            request: What is asked.
+            tell: Told what came of it, on the thread that writes; of a denial when it has been recorded.
+        """
+
+
 class LocalDesk:
     """The desk beside the writer.
 
@@ -75,30 +91,29 @@ class LocalDesk:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def perform(self, request: Request) -> asyncio.Future[Answer]:
-        """Begin to authorise and perform an operation; see :class:`Desk`.
+    async def perform(self, request: Request) -> Answer:
+        """Authorise and perform an operation; see :class:`Desk`."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer] = loop.create_future()
+        self.begin(request, lambda answer, error: loop.call_soon_threadsafe(_settle, waiting, answer, error))
+        return await waiting
 
-        It is no coroutine, because a task for each request would cost as much as it takes to authorise one.
-        """
+    def begin(self, request: Request, tell: Tell) -> None:
+        """Begin to authorise and perform an operation; see :class:`DirectDesk`."""
         call = self._backend.call(
             request.principal, request_id=request.request_id, path=request.path, if_match=request.if_match
         )
-        endpoint = BY_OPERATION[request.operation]
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        endpoint, database = BY_OPERATION[request.operation], self._backend.database
 
-        def tell(done: asyncio.Future[Answer]) -> None:
-            denied = done.exception()
-            if isinstance(denied, DeniedError):
-                recording = self._backend.write(lambda uow: access.record_denial(uow, call, endpoint, denied))
-                recording.add_done_callback(lambda recorded: _fail(answered, recorded.exception() or denied))
-            elif denied is not None:
-                _fail(answered, denied)
-            elif not answered.done():
-                answered.set_result(done.result())
+        def told(answer: Answer | None, error: Exception | None) -> None:
+            if isinstance(error, DeniedError):
+                record = partial(access.record_denial, call=call, endpoint=endpoint, error=error)
+                database.begin(record, lambda _recorded, failure: tell(None, failure or error))
+            else:
+                tell(answer, error)
 
         work = partial(answer_once, call=call, endpoint=endpoint, message=request.message, key=request.key)
-        self._backend.write(work).add_done_callback(tell)
-        return answered
+        database.begin(work, told)
 
     async def deny(self, request: Request, code: str) -> None:
         """Record a denial; see :class:`Desk`."""
@@ -120,6 +135,10 @@ class LocalDesk:
             raise AnimusError("service_unavailable", "nothing was written for seconds") from error
 
 
-def _fail(waiting: asyncio.Future[Any], error: BaseException) -> None:
-    if not waiting.done():  # somebody still waits
-        waiting.set_exception(error)
+def _settle(waiting: asyncio.Future[Answer], answer: Answer | None, error: Exception | None) -> None:
+    if waiting.done():
+        return  # nobody waits any more
+    if answer is not None:
+        waiting.set_result(answer)
+    else:
+        waiting.set_exception(error or RuntimeError("an operation has an answer"))

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from animus_control.api.desk import Desk, Request
+from animus_control.api.desk import DirectDesk, Request
 from animus_control.api.idempotency import Answer
 from animus_control.api.link_messages import (
     Asked,
@@ -187,16 +187,16 @@ class RemoteDesk(_End[Telling]):
 
 
 class DeskServer(_End[Asking]):
-    """Serves a desk to the process that speaks HTTP.
+    """Serves a desk to the process that speaks HTTP, on the loop on which that desk has its work done.
 
     Args:
         desk: The desk.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: DirectDesk) -> None:
         super().__init__(Asking)
         self._desk = desk
-        self._doing: set[asyncio.Future[Answer | None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._woken: deque[str] = deque()
 
     def wake(self, channel: str) -> None:
@@ -208,37 +208,37 @@ class DeskServer(_End[Asking]):
 
     def take(self, message: Asking) -> None:
         """Begin to do what is asked."""
+        if isinstance(message, Perform):
+            try:
+                self._desk.begin(message.request(), partial(self._answer, message))
+            except Exception as error:  # noqa: BLE001 - a process edge: whoever asked is answered
+                self._refuse(message, error)
+        else:
+            task = self._loop.create_task(self._do(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, message: Deny | Reject | Check) -> None:
         try:
-            doing = asyncio.ensure_future(self._begin(message))
-        except Exception as error:  # noqa: BLE001 - as below
+            match message:
+                case Deny():
+                    await self._desk.deny(message.request(), message.code)
+                case Reject():
+                    await self._desk.reject(message.rejection)
+                case Check():
+                    await self._desk.check()
+            self._answer(message, None, None)
+        except Exception as error:  # noqa: BLE001 - as above
             self._refuse(message, error)
-            return
-        self._doing.add(doing)
-        doing.add_done_callback(partial(self._answer, message))
 
-    def _begin(self, message: Asking) -> Awaitable[Answer | None]:
-        match message:
-            case Perform():
-                return self._desk.perform(message.request())
-            case Deny():
-                return self._desk.deny(message.request(), message.code)
-            case Reject():
-                return self._desk.reject(message.rejection)
-            case Check():
-                return self._desk.check()
-
-    def _answer(self, message: Asking, done: asyncio.Future[Answer | None]) -> None:
-        self._doing.discard(done)
-        if done.cancelled():  # the loop is being closed
-            return
-        error = done.exception()
+    def _answer(self, message: Asking, answer: Answer | None, error: Exception | None) -> None:
         if error is None:
-            self.post(Done(number=message.number, answer=done.result()))
+            self.post(Done(number=message.number, answer=answer))
         else:
             self._refuse(message, error)
 
-    def _refuse(self, message: Asking, error: BaseException) -> None:
-        if not isinstance(error, AnimusError):  # a process edge: the caller learns that it failed, the log how
+    def _refuse(self, message: Asking, error: Exception) -> None:
+        if not isinstance(error, AnimusError):  # the caller learns that it failed, the log how
             operation = message.operation if isinstance(message, Asked) else type(message).__name__
             request_id = message.request_id if isinstance(message, Asked) else ""
             log_unexpected(error, request_id=request_id, operation=operation)

@@ -46,8 +46,8 @@ FOLLOW_SECONDS = 10.0
 EDGE_SECONDS = 15.0
 """Longer than the edge takes for the answers under way."""
 READERS = 4
-ROUNDS = 4
-"""Of the loop, from a result to the answer on its way: handover, task, message, socket."""
+ROUNDS = 1
+"""Of the loop, from a result to the answer on its way."""
 
 log = logging.getLogger("animus.control")
 

@@ -113,11 +113,15 @@ class ReadableDatabase(Protocol):
 class Database(ReadableDatabase, Protocol):
     """Runs units of work. Durable before the answer, always."""
 
-    def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
+    def begin(self, work: Callable[[UnitOfWork], T], tell: Callable[[T | None, Exception | None], object]) -> None:
         """Queue work for the writer, which commits several pieces together, each as a whole or not at all.
 
-        Work may be done more than once, of which one time counts: it changes nothing but its unit of work.
+        Work may be done more than once, of which one time counts: it changes nothing but its unit of work. What came of
+        it is told once it is durable, on the thread that writes, which does nothing else meanwhile.
         """
+
+    def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
+        """Queue work in the same way; the future resolves when it is durable."""
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""

@@ -129,8 +129,14 @@ def number(name: str, **more: Any) -> Column[int]:
     return Column(name, BigInteger, nullable=False, **more)
 
 
-def records(name: str, key: str, message: type[Any], *columns: Any, by: tuple[str, ...] = ()) -> Table:
-    """Build the table of a project's records: key, indexed columns, document, and one index per way to list them."""
+def records(
+    name: str, key: str, message: type[Any], *columns: Any, by: tuple[str, ...] = (), within: tuple[str, ...] = ()
+) -> Table:
+    """Build the table of a project's records: key, indexed columns, document, and one index per way to list them.
+
+    Records that are only ever found by a column of theirs lie ordered by it: ``within`` names what comes before the
+    key. An index that nobody asks would cost every submission.
+    """
     table = Table(
         name,
         METADATA,
@@ -138,7 +144,7 @@ def records(name: str, key: str, message: type[Any], *columns: Any, by: tuple[st
         text(key),
         *columns,
         Column("document", Message(message), nullable=False),
-        PrimaryKeyConstraint("project_id", key),
+        PrimaryKeyConstraint("project_id", *within, key),
         ForeignKeyConstraint(["project_id"], ["projects.project_id"]),
     )
     for field in by:

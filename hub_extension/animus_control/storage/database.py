@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -88,9 +89,15 @@ class StoredDatabase(ReadableStore):
             writer, announce=self._notifications.announce, notify=self._notifications.deliver, soon=soon
         )
 
+    def begin(self, work: Callable[[UnitOfWork], T], tell: Callable[[T | None, Exception | None], object]) -> None:
+        """Queue work for the writer; see :class:`animus_control.services.ports.Database`."""
+        self._writer.submit(work, tell)
+
     def write(self, work: Callable[[UnitOfWork], T]) -> Future[T]:
         """Queue work for the writer; see :class:`animus_control.services.ports.Database`."""
-        return self._writer.submit(work)
+        future: Future[T] = Future()
+        self.begin(work, partial(_settle, future))
+        return future
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call ``listener(channel)`` after each notified commit, from any thread; returns the way to stop it."""
@@ -104,7 +111,9 @@ class StoredDatabase(ReadableStore):
             TimeoutError: If the writer did not get to it in time.
         """
         now = datetime.now(UTC)
-        self._writer.submit(lambda uow: uow.touch(now)).result(CHECK_SECONDS)
+        written: Future[None] = Future()
+        self._writer.submit(lambda uow: uow.touch(now), partial(_settle, written))
+        written.result(CHECK_SECONDS)
 
     def close(self) -> None:
         """Finish the queued work and release everything."""
@@ -112,3 +121,12 @@ class StoredDatabase(ReadableStore):
         self._notifications.close()
         self._engine.dispose()
         super().close()
+
+
+def _settle(future: Future[Any], result: Any, error: Exception | None) -> None:
+    if not future.set_running_or_notify_cancel():
+        return  # nobody waits any more
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

@@ -31,7 +31,6 @@ policy_decisions = records(
     "policy_decisions", "decision_id", PolicyDecision,
     text("snapshot_id"), text("subject"), word("effect", Effect),
     of_project("policy_snapshots", "snapshot_id"),
-    by=("subject",),
 )  # fmt: skip
 
 approvals = records(

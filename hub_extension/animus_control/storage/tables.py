@@ -112,7 +112,7 @@ project_usage = Table(
 lineage_edges = records(
     "lineage_edges", "edge_id", LineageEdge,
     text("subject"), word("predicate", Predicate), text("object"),
-    by=("subject", "object"),
+    within=("subject",), by=("object",),
 )  # fmt: skip
 
 project_objects = Table(

@@ -16,7 +16,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,7 +48,7 @@ class _Piece:
     """A piece of work and what became of it."""
 
     work: Callable[[Any], Any]
-    future: Future[Any]
+    tell: Callable[[Any, Exception | None], object]
     result: Any = None
     error: Exception | None = None
 
@@ -82,18 +82,24 @@ class Writer:
         self._own = None if soon else ThreadPoolExecutor(1, thread_name_prefix="animus-writer")
         self._soon: Soon = soon or self._own.submit  # type: ignore[union-attr]  # one of the two is there
 
-    def submit(self, work: Callable[[StoredUnitOfWork], T]) -> Future[T]:
-        """Queue a piece of work; the future resolves when its result is durable."""
-        future: Future[T] = Future()
+    def submit(
+        self, work: Callable[[StoredUnitOfWork], T], tell: Callable[[T | None, Exception | None], object]
+    ) -> None:
+        """Queue a piece of work.
+
+        Args:
+            work: What to do.
+            tell: Told the result when it is durable, or why there is none; on the thread on which the work is done.
+        """
         with self._lock:  # so that nothing is queued behind the end
-            if self._closed:
-                future.set_exception(AnimusError("service_unavailable", "the database is closed"))
-                return future
-            self._arrived.append(_Piece(work, future))
+            is_closed = self._closed
+            if not is_closed:
+                self._arrived.append(_Piece(work, tell))
             is_first = len(self._arrived) == 1
-        if is_first:
+        if is_closed:
+            tell(None, AnimusError("service_unavailable", "the database is closed"))
+        elif is_first:
             self._soon(self._turn)
-        return future
 
     def close(self) -> None:
         """Finish what is queued and stop; called on the thread on which the work is done, if it is not our own."""
@@ -114,9 +120,8 @@ class Writer:
     def _turn(self) -> None:
         with self._lock:
             half = max(SMALLEST_SHARE, (len(self._arrived) + 1) // 2)
-            arrived = [self._arrived.popleft() for _ in range(min(len(self._arrived), half, MOST_AT_ONCE))]
+            pieces = [self._arrived.popleft() for _ in range(min(len(self._arrived), half, MOST_AT_ONCE))]
             more = bool(self._arrived)
-        pieces = [piece for piece in arrived if piece.future.set_running_or_notify_cancel()]
         if pieces:
             self._write(pieces)
         if not more:
@@ -134,10 +139,10 @@ class Writer:
             for piece in pieces:
                 piece.error = piece.error or lost
         for piece in pieces:
-            if piece.error is None:
-                piece.future.set_result(piece.result)
-            else:
-                piece.future.set_exception(piece.error)
+            try:
+                piece.tell(piece.result if piece.error is None else None, piece.error)
+            except Exception:
+                LOG.exception("one who was told of a commit failed")
         self._notify(channels)
 
     def _commit(self, pieces: list[_Piece]) -> set[str]:

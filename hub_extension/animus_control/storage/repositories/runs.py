@@ -32,7 +32,12 @@ CHANGING = (
 )  # fmt: skip
 LAYOUT = Layout[Run](runs, changing=CHANGING)
 PLANS = Layout[Plan](plans)
-_PLAN = Prepared(PLANS.select().where(plans.c.run_id == bindparam("run")))
+_PLAN = Prepared(
+    PLANS.select().where(
+        plans.c.project_id == select(runs.c.project_id).where(runs.c.run_id == bindparam("run")).scalar_subquery(),
+        plans.c.run_id == bindparam("run"),
+    )
+)
 _UPDATE = Prepared(
     update(runs)
     .where(

@@ -23,7 +23,7 @@ from animus_contracts.identifiers import ExecutionId, ProjectId, RunId
 from animus_contracts.problems import Fault
 from animus_contracts.projects import Role
 from animus_control.api import problems
-from animus_control.api.desk import Request
+from animus_control.api.desk import Request, Tell
 from animus_control.api.idempotency import Answer, Key
 from animus_control.api.link import DeskServer, RemoteDesk
 from animus_control.api.rejections import Rejection, TokenOf
@@ -66,11 +66,21 @@ class Clerk:
 
     def __init__(self, answering: Callable[[Request], Awaitable[Answer]] | None = None) -> None:
         self.asked: list[Any] = []
+        self._tasks: list[asyncio.Task[Answer]] = []
         self._answering = answering
 
     async def perform(self, request: Request) -> Answer:
         self.asked.append(request)
         return await self._answering(request) if self._answering else Answer(200, b"{}")
+
+    def begin(self, request: Request, tell: Tell) -> None:
+        def told(task: asyncio.Task[Answer]) -> None:
+            error = task.exception()
+            assert error is None or isinstance(error, Exception)
+            tell(None if error else task.result(), error)
+
+        self._tasks.append(asyncio.get_running_loop().create_task(self.perform(request)))
+        self._tasks[-1].add_done_callback(told)
 
     async def deny(self, request: Request, code: str) -> None:
         self.asked.append((request, code))

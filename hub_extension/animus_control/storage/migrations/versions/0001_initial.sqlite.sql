@@ -109,7 +109,7 @@ CREATE TABLE lineage_edges (
   predicate TEXT NOT NULL CONSTRAINT ck_lineage_edges_predicate CHECK (predicate IN ('has_version', 'used', 'built_from', 'ran_in', 'produced')),
   object TEXT NOT NULL,
   document TEXT NOT NULL,
-  CONSTRAINT pk_lineage_edges PRIMARY KEY (project_id, edge_id),
+  CONSTRAINT pk_lineage_edges PRIMARY KEY (project_id, subject, edge_id),
   CONSTRAINT fk_lineage_edges_project_id FOREIGN KEY(project_id) REFERENCES projects (project_id)
 )
 
@@ -514,8 +514,6 @@ CREATE INDEX ix_environments_project_id_name_environment_id ON environments (pro
 
 CREATE INDEX ix_lineage_edges_project_id_object_edge_id ON lineage_edges (project_id, object, edge_id)
 
-CREATE INDEX ix_lineage_edges_project_id_subject_edge_id ON lineage_edges (project_id, subject, edge_id)
-
 CREATE INDEX ix_pipeline_runs_in_progress ON pipeline_runs (pipeline_run_id) WHERE state IN ('canceling', 'running')
 
 CREATE INDEX ix_pipeline_runs_project_id_name_pipeline_run_id ON pipeline_runs (project_id, name, pipeline_run_id)
@@ -545,8 +543,6 @@ CREATE INDEX ix_environment_locks_project_id_env_hash_lock_id ON environment_loc
 CREATE INDEX ix_environment_locks_project_id_environment_id_lock_id ON environment_locks (project_id, environment_id, lock_id)
 
 CREATE INDEX ix_environment_locks_project_id_environment_lock_id ON environment_locks (project_id, environment, lock_id)
-
-CREATE INDEX ix_policy_decisions_project_id_subject_decision_id ON policy_decisions (project_id, subject, decision_id)
 
 CREATE INDEX ix_runs_due ON runs (due_at) WHERE due_at IS NOT NULL
 
@@ -585,8 +581,6 @@ CREATE INDEX ix_firings_pending ON firings (created_at) WHERE state = 'pending'
 CREATE INDEX ix_firings_project_id_inspection_id_firing_id ON firings (project_id, inspection_id, firing_id)
 
 CREATE INDEX ix_firings_project_id_schedule_id_firing_id ON firings (project_id, schedule_id, firing_id)
-
-CREATE INDEX ix_plans_run_id ON plans (run_id)
 
 CREATE INDEX ix_run_events_project_id_type_event_id ON run_events (project_id, type, event_id)
 
