@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 import sysconfig
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -38,6 +37,7 @@ from animus_executor.owner import FolderTakenError, owned
 from animus_executor.remains import end_remains
 from animus_executor.runs import Record, RunFolders
 from animus_executor.settings import Settings, SettingsError, read_settings
+from animus_executor.stopping import Stopping
 from animus_executor.support import provide_support
 from animus_executor.tasks import TaskWorker
 
@@ -60,7 +60,7 @@ def main() -> int:
         sys.stderr.write(f"animus-executor: {error}\n")
         return 2
     arm(settings.failpoints)
-    stopping = threading.Event()
+    stopping = Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
@@ -90,7 +90,7 @@ def end(arguments: Sequence[str]) -> int:
     return 0
 
 
-def serve(settings: Settings, stopping: threading.Event) -> None:
+def serve(settings: Settings, stopping: Stopping) -> None:
     """Execute runs until ``stopping`` is set.
 
     Args:

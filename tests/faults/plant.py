@@ -151,14 +151,18 @@ class Plant:
     def wait_ready(self, name: str = CONTROL) -> float:
         """Wait until the control plane is ready; return how long that took in seconds."""
         begin = time.monotonic()
+        said = "nothing"
         while time.monotonic() - begin < READY_SECONDS and self.processes[name].poll() is None:
             try:
-                if httpx.get(f"{self.url_of(name)}/readyz", timeout=2).status_code == httpx.codes.OK:
+                answer = httpx.get(f"{self.url_of(name)}/readyz", timeout=2)
+            except httpx.TransportError as error:
+                said = str(error)
+            else:
+                if answer.status_code == httpx.codes.OK:
                     return time.monotonic() - begin
-            except httpx.TransportError:
-                pass
+                said = answer.text
             time.sleep(0.05)
-        message = f"the control plane is not ready after {READY_SECONDS} s; see {self.folder / f'{name}.log'}"
+        message = f"{name} is not ready after {READY_SECONDS} s and says {said}; see {self.folder / f'{name}.log'}"
         raise TimeoutError(message)
 
     def kill(self, name: str) -> None:

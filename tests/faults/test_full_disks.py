@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(sized(240, 2 * 3600))]
 
 LEASE_SECONDS = 2
 CYCLES = sized(3, 50)
-MEBIBYTES = sized(32, 256)
+MEBIBYTES = sized(128, 256)
+"""Room for some times the log of SQLite, which grows to 32 MiB before it is written back."""
+
 RECOVERY_SECONDS = 60.0
 
 
