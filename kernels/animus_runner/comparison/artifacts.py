@@ -16,6 +16,7 @@ from animus_contracts.artifacts import ArtifactKind
 from animus_contracts.comparisons import ArtifactComparison, ComparedFile, Match, Tolerances
 from animus_runner.comparison.arrays import compare_archives, compare_arrays
 from animus_runner.comparison.findings import IDENTICAL, Finding, different, incomparable
+from animus_runner.comparison.parquet import compare_parquet
 from animus_runner.comparison.pictures import compare_png, without_generated_ids
 from animus_runner.comparison.tables import compare_tables
 from animus_runner.comparison.texts import compare_texts
@@ -123,6 +124,7 @@ COMPARERS: dict[str, Comparer] = {
     ".geojson": _json,
     ".npy": compare_arrays,
     ".npz": compare_archives,
+    ".parquet": compare_parquet,
     ".png": _png,
     ".svg": _markup,
     ".html": _markup,

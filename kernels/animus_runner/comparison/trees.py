@@ -18,7 +18,13 @@ MAX_SHOWN = 60
 def compare_trees(left: Any, right: Any, tolerances: Tolerances) -> Finding:
     """Compare two decoded JSON values that are not written alike."""
     closeness = Closeness(tolerances)
-    todo: list[tuple[Any, Any, str]] = [(left, right, "$")]
+    compare_values(left, right, "$", closeness)
+    return closeness.finding()
+
+
+def compare_values(left: Any, right: Any, where: str, closeness: Closeness) -> None:
+    """Compare two values made of dictionaries, lists and what they hold, until one differs."""
+    todo: list[tuple[Any, Any, str]] = [(left, right, where)]
     while todo and closeness.is_within:
         ours, theirs, where = todo.pop()
         if isinstance(ours, float) and isinstance(theirs, float):
@@ -31,7 +37,6 @@ def compare_trees(left: Any, right: Any, tolerances: Tolerances) -> Finding:
             todo += _items(ours, theirs, where, closeness)
         elif ours != theirs:
             closeness.refuse(f"{where}: {_shown(ours)} and {_shown(theirs)}")
-    return closeness.finding()
 
 
 def _members(

@@ -10,16 +10,20 @@ import pickle
 import struct
 import zipfile
 import zlib
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from animus_contracts.comparisons import ArtifactComparison, Match, Tolerances
-from animus_runner.comparison import arrays, artifacts, pictures
+from animus_runner.comparison import arrays, artifacts, parquet, pictures
 from animus_runner.comparison.artifacts import compare_artifacts
 from animus_runner.comparison.trees import compare_trees
 from tests.unit.runner.comparison.sides import a_file
@@ -37,6 +41,17 @@ def npz(**values: Any) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, **values)
     return file.getvalue()
+
+
+def table(columns: Any = None, /, **options: Any) -> bytes:
+    """A Parquet file of columns by name, or of another table."""
+    file = io.BytesIO()
+    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), file, **options)
+    return file.getvalue()
+
+
+def instants(*nanoseconds: int) -> pa.Array:
+    return pa.array(nanoseconds, type=pa.timestamp("ns", tz="UTC"))
 
 
 def png(rows: bytes, *, level: int = 6, note: bytes = b"", size: tuple[int, int] = (2, 2)) -> bytes:
@@ -63,6 +78,7 @@ def compared(folder: Path, name: str, left: str | bytes, right: str | bytes) -> 
     return found
 
 
+WORDS = pa.table({"x": ["a", "b"]})
 THIRD = 1 / 3
 NOISE = THIRD * (1 + 1e-12)
 SVG = '<svg><metadata><dc:date>{0}</dc:date></metadata><path id="p{1}"/><use href="#p{1}" x="{2}"/></svg>'
@@ -118,6 +134,31 @@ SVG = '<svg><metadata><dc:date>{0}</dc:date></metadata><path id="p{1}"/><use hre
         ("a.npz", npz(a=[1.0]), npz(a=[2.0]), D),
         ("a.npz", npz(a=[1.0]), npz(b=[1.0]), D),
         ("a.npz", b"PK\x03\x04", npz(b=[1.0]), N),
+        # Parquet
+        ("a.parquet", table({"x": [1.0, THIRD]}), table({"x": [1.0, NOISE]}), E),
+        ("a.parquet", table({"x": [None, np.nan, THIRD]}), table({"x": [None, np.nan, NOISE]}), E),
+        ("a.parquet", table({"x": [THIRD] * 9}, compression="zstd"), table({"x": [THIRD] * 9}, row_group_size=2), E),
+        ("a.parquet", table({"x": ["a", "b"]}), table({"x": ["a", "b"]}, use_dictionary=False), E),
+        ("a.parquet", table(WORDS), table(WORDS.replace_schema_metadata({"pandas": "{}"})), E),
+        ("a.parquet", table({"x": [[1, 2], [THIRD]]}), table({"x": [[1, 2], [NOISE]]}), E),
+        ("a.parquet", table({"x": [{"a": THIRD}]}), table({"x": [{"a": NOISE}]}), E),
+        ("a.parquet", table({"x": [1.0]}), table({"x": [2.0]}), D),
+        ("a.parquet", table({"x": [1.0]}), table({"x": [None]}), D),
+        ("a.parquet", table({"x": [0.5, None]}), table({"x": [0.5, 0.0]}), D),
+        ("a.parquet", table({"x": [10**9]}), table({"x": [10**9 + 1]}), D),
+        ("a.parquet", table({"x": [True]}), table({"x": [False]}), D),
+        ("a.parquet", table({"x": ["a"]}), table({"x": ["b"]}), D),
+        ("a.parquet", table({"x": [b"a"]}), table({"x": [b"b"]}), D),
+        ("a.parquet", table({"x": [Decimal("1.10")]}), table({"x": [Decimal("1.11")]}), D),
+        ("a.parquet", table({"x": [date(2024, 1, 1)]}), table({"x": [date(2024, 1, 2)]}), D),
+        ("a.parquet", table({"x": instants(1, 2)}), table({"x": instants(1, 3)}), D),
+        ("a.parquet", table({"x": instants(1, 2)}), table({"x": instants(1, 2)}, compression="gzip"), E),
+        ("a.parquet", table({"x": [1]}), table({"x": [1.0]}), D),
+        ("a.parquet", table({"x": [1]}), table({"x": [1, 1]}), D),
+        ("a.parquet", table({"x": [1]}), table({"y": [1]}), D),
+        ("a.parquet", table({"x": [1], "y": [1]}), table({"y": [1], "x": [1]}), D),
+        ("a.parquet", b"PAR1", table({"x": [1]}), N),
+        ("a.parquet", table({"x": [1]})[:-9] + b"\xff" * 5 + b"PAR1", table({"x": [1]}), N),
         # text and markup
         ("a.txt", f"mean {THIRD}", f"mean {NOISE}", E),
         ("a.md", "one", "two", D),
@@ -178,6 +219,39 @@ def test_archive_that_unpacks_to_more_than_there_is_room_for_is_not_unpacked(
         archive.writestr("a.npy", bytes(64 << 20))
     found = compared(tmp_path, "a.npz", bomb.getvalue(), npz(a=[1.0]))
     assert (found.match, found.detail) == (N, "more than 1 MiB when unpacked")
+
+
+def test_the_row_and_column_that_differ_are_named_whatever_the_groups_of_rows(tmp_path: Path) -> None:
+    numbers = np.arange(3 * parquet.STEP)
+    others = numbers.copy()
+    others[2 * parquet.STEP + 5] = 0
+    left, right = table({"n": numbers}, row_group_size=1000), table({"n": others}, row_group_size=7777)
+    row = 2 * parquet.STEP + 5
+    assert compared(tmp_path, "a.parquet", left, right).detail == f"column 'n', row {row + 1}: {row} and 0"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "detail"),
+    [
+        ({"x": [1]}, {"x": [1.5]}, "column 'x' is int64 and double"),
+        ({"x": [1], "y": [1]}, {"x": [1]}, "only one has the column 'y'"),
+        ({"x": [1], "y": [1]}, {"y": [1], "x": [1]}, "the columns are in another order"),
+        ({"x": [1, 2]}, {"x": [1]}, "2 rows and 1"),
+        ({"x": ["a"]}, {"x": ["b"]}, "column 'x', row 1: 'a' and 'b'"),
+        ({"x": [{"a": [1, 2]}]}, {"x": [{"a": [1, 3]}]}, "column 'x', row 1.a[1]: 2 and 3"),
+    ],
+)
+def test_what_differs_in_a_parquet_file_is_told(tmp_path: Path, left: Any, right: Any, detail: str) -> None:
+    assert compared(tmp_path, "a.parquet", table(left), table(right)).detail == detail
+
+
+def test_a_parquet_file_of_more_values_than_anybody_compares_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "MAX_VALUES", 3)
+    values = {"x": [1, 2], "y": [1, 2]}
+    found = compared(tmp_path, "a.parquet", table(values), table(values, compression="gzip"))
+    assert (found.match, found.detail) == (N, "more than 3 values")
 
 
 def test_picture_that_inflates_to_more_than_there_is_room_for_is_not_inflated(

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from animus_contracts.comparisons import ComparisonRequest, Match, OutputComparison
@@ -33,6 +36,19 @@ def test_a_request_is_answered(tmp_path: Path) -> None:
     assert [artifact.match for artifact in answer.artifacts] == [Match.EQUIVALENT]
     assert "+  b" in answer.cells[0].diff
     assert answer.notes == ([] if not sandbox.missing() else [answer.notes[0]])
+
+
+def test_parquet_is_read_where_nothing_else_can_be(tmp_path: Path) -> None:
+    files: list[dict[str, str | bytes]] = []
+    for level in (1, 9):
+        table = io.BytesIO()
+        pq.write_table(pa.table({"x": [1.5] * 1000}), table, compression="gzip", compression_level=level)
+        files.append({"a.parquet": table.getvalue()})
+    request = a_request(tmp_path, [code("f()")], [code("f()")], (files[0], files[1]))
+    done = ask(msgspec.json.encode(request))
+    assert (done.returncode, done.stderr) == (0, b"")
+    [artifact] = msgspec.json.decode(done.stdout, type=OutputComparison).artifacts
+    assert (artifact.match, artifact.detail) == (Match.EQUIVALENT, "equal values")
 
 
 @pytest.mark.skipif(bool(sandbox.missing()), reason="this machine has no sandbox")

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from animus_contracts.comparisons import NORMALISATION, CauseKind, Match, Tolerances
-from animus_runner.comparison import arrays, artifacts, diffs, pictures, tables, verdict
+from animus_runner.comparison import arrays, artifacts, diffs, parquet, pictures, tables, verdict
 from animus_runner.comparison.causes import MAX_CAUSES
 from tests.architecture.source_trees import PROJECT
 
@@ -38,6 +38,7 @@ def test_page_tells_the_numbers() -> None:
         f"{verdict.MAX_TOLD} cells, shows the diff of {verdict.MAX_DIFFS} (each up to {diffs.MAX_DIFF >> 10} KiB)",
         f"names {MAX_CAUSES} causes",
         f"fields of tables up to\n{tables.MAX_FIELD >> 20} MiB",
+        f"Parquet up to {parquet.MAX_VALUES:,} values",
     ):
         assert sentence in PAGE
     assert arrays.MAX_BYTES == pictures.MAX_PIXEL_BYTES
