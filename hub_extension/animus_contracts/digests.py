@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from typing import Any, NewType
+from typing import Annotated, Any, NewType
 
 import msgspec
 import rfc8785
@@ -26,9 +26,8 @@ SPEC_HASH_VERSION = "animus.spec.v1"
 PLAN_HASH_VERSION = "animus.plan.v1"
 
 
+DEPTH = 8
 _SORTED = msgspec.json.Encoder(order="sorted")
-_EXACT = 2**53
-_PLAIN = frozenset({str, bool, type(None)})
 
 
 class NotCanonicalError(ValueError):
@@ -50,7 +49,11 @@ def canonical(value: Any) -> bytes:
     """
     try:
         plain = msgspec.to_builtins(value)
-        return _SORTED.encode(plain) if _is_simple(plain) else rfc8785.dumps(plain)
+        if _is_simple(plain):
+            encoded = _SORTED.encode(plain)
+            if encoded.isascii():  # the two sort other names differently
+                return encoded
+        return rfc8785.dumps(plain)
     except (rfc8785.CanonicalizationError, TypeError, ValueError) as error:
         message = f"value has no canonical JSON form: {error}"
         raise NotCanonicalError(message) from error
@@ -108,25 +111,25 @@ def digest_of(value: Any, *, version: str | None = None) -> Digest:
     return digest_bytes(canonical(value if version is None else {"version": version, "value": value}))
 
 
-def _is_simple(value: Any) -> bool:
-    """Say whether msgspec's sorted JSON already is RFC 8785: no fractions, no large integers, ASCII keys.
+def _simple_within(depth: int) -> Any:
+    """Return the type of what msgspec's sorted JSON writes as RFC 8785 has it: no fractions, no large integers."""
+    leaf: Any = str | bool | Annotated[int, msgspec.Meta(gt=-(2**53), lt=2**53)] | None
+    found = leaf
+    for _ in range(depth):
+        found = leaf | list[found] | dict[str, found]  # type: ignore[valid-type]  # built, not written
+    return found
 
-    With these left out the two agree byte for byte (a test compares them), and msgspec is twenty times as fast.
+
+_Simple = msgspec.defstruct("_Simple", [("value", _simple_within(DEPTH))])
+
+
+def _is_simple(plain: Any) -> bool:
+    """Say whether msgspec, which is twenty times as fast, may write a value; a test compares the two byte for byte.
+
+    What is nested deeper is simple too, and is not found to be.
     """
-    todo = [value]
-    while todo:  # a loop, because every submission walks six documents
-        found = todo.pop()
-        kind = type(found)
-        if kind is dict:
-            for key in found:
-                if type(key) is not str or not key.isascii():
-                    return False
-            todo.extend(found.values())
-        elif kind is list or kind is tuple:
-            todo.extend(found)
-        elif kind is int:
-            if not -_EXACT < found < _EXACT:
-                return False
-        elif kind not in _PLAIN:
-            return False
+    try:
+        msgspec.convert({"value": plain}, _Simple)
+    except msgspec.ValidationError:
+        return False
     return True
