@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from dataclasses import make_dataclass
 from typing import Annotated, Any, NewType
 
 import msgspec
@@ -120,7 +121,7 @@ def _simple_within(depth: int) -> Any:
     return found
 
 
-_Simple = msgspec.defstruct("_Simple", [("value", _simple_within(DEPTH))])
+_Simple = make_dataclass("_Simple", [("value", _simple_within(DEPTH))])
 
 
 def _is_simple(plain: Any) -> bool:
