@@ -101,7 +101,10 @@ def _place() -> Iterator[Place]:
 
 
 def kill(hub: LocalHub) -> None:
-    os.kill(hub.pid or 0, signal.SIGKILL)
+    pid = hub.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: hub.pid is None, seconds=END_SECONDS, pause=0.05)  # until then a start finds it running
 
 
 @pytest.mark.parametrize("stop", [LocalHub.stop, kill], ids=["stopped", "killed"])
