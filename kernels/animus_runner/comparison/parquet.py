@@ -58,6 +58,9 @@ def _compare_columns(ours: ParquetFile, theirs: ParquetFile, tolerances: Toleran
         if not closeness.is_within:
             break
         row += len(batch)
+    else:
+        if row <= ours.metadata.num_rows:  # a footer is as easily forged as anything else
+            return incomparable(f"only {row - 1} of {ours.metadata.num_rows} rows are there")
     return closeness.finding()
 
 

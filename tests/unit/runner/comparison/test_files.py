@@ -245,6 +245,17 @@ def test_what_differs_in_a_parquet_file_is_told(tmp_path: Path, left: Any, right
     assert compared(tmp_path, "a.parquet", table(left), table(right)).detail == detail
 
 
+def test_rows_that_a_footer_only_promises_are_missed(tmp_path: Path) -> None:
+    rows = {"x": list(range(101))}
+    forged = bytearray(table({"x": rows["x"][:100]}, compression="none", use_dictionary=False))
+    footer = len(forged) - 8 - int.from_bytes(forged[-8:-4], "little")
+    hundred = forged.index(b"\xc8\x01", footer)  # as Thrift's compact protocol writes it
+    forged[hundred] = 0xCA
+    assert pq.ParquetFile(io.BytesIO(bytes(forged))).metadata.num_rows == len(rows["x"])
+    found = compared(tmp_path, "a.parquet", bytes(forged), table(rows))
+    assert (found.match, found.detail) == (N, "only 100 of 101 rows are there")
+
+
 def test_a_parquet_file_of_more_values_than_anybody_compares_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
