@@ -13,12 +13,16 @@ import contextlib
 import time
 
 from nbformat import NotebookNode
-from papermill.engines import papermill_engines
-from papermill.exceptions import PapermillExecutionError
-from papermill.execute import prepare_notebook_metadata, raise_for_execution_errors, remove_error_markers
 
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import Failure
+from animus_runner.imports import looking_absent
+
+with looking_absent("pyarrow"):  # papermill would load it for Hadoop, which no run uses: half a second and a thread
+    from papermill.engines import papermill_engines
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.execute import prepare_notebook_metadata, raise_for_execution_errors, remove_error_markers
+
 from animus_runner import failures, injection, notebook_files
 from animus_runner.cells import Deadlines, StoppedError
 from animus_runner.engine import Observer, Session

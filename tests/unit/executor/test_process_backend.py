@@ -8,6 +8,7 @@ import signal
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,31 @@ def test_a_parent_that_died_is_replaced() -> None:
             assert result.verdict is Verdict.FAILED
         finally:
             backend.close()
+
+
+def test_a_parent_that_dies_with_an_assignment_in_its_queue_is_replaced() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        backend = ProcessBackend(folder)
+        try:
+            assert backend.limitations is not None
+            [parent] = [child for child in psutil.Process().children() if name in " ".join(child.cmdline())]
+            parent.suspend()
+            with ThreadPoolExecutor(1) as another:
+                launch = another.submit(backend.launch, an_impossible_assignment(folder))
+                until(lambda: connections_to(folder / "runner.sock"))
+                parent.kill()
+                result = launch.result().wait()
+            assert isinstance(result, AttemptResult)
+            assert result.verdict is Verdict.FAILED
+        finally:
+            backend.close()
+
+
+def connections_to(address: Path) -> bool:
+    """Whether somebody waits to be accepted (source: proc_net_unix, ``St`` 02 is a connecting socket's peer)."""
+    rows = [line.split() for line in Path("/proc/net/unix").read_text("utf-8").splitlines()]
+    return any(row[-1] == str(address) and row[3] != "00010000" for row in rows)
 
 
 def test_an_interpreter_without_ipykernel_is_said_to_start_no_kernels(tmp_path: Path) -> None:

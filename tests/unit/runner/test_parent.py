@@ -27,3 +27,8 @@ print(sorted(set(sys.modules) - loaded))
 def test_a_supervisor_loads_nothing_for_its_first_call() -> None:
     asked = [sys.executable, "-c", AFTER_THE_FORK]
     assert subprocess.run(asked, capture_output=True, check=True, text=True, timeout=120).stdout == "[]\n"
+
+
+def test_a_parent_has_one_thread_when_it_forks() -> None:
+    asked = [sys.executable, "-c", "import os, animus_runner.parent; print(len(os.listdir('/proc/self/task')))"]
+    assert subprocess.run(asked, capture_output=True, check=True, text=True, timeout=120).stdout == "1\n"

@@ -63,18 +63,26 @@ class ProcessBackend:
         Raises:
             BackendError: If the runner parent cannot be started or reached, or the supervisor says nothing.
         """
-        self._running_parent()
+        parent = self._running_parent()
         try:
-            with self._launching, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(ANSWER_SECONDS)
-                connection.connect(str(self._address))
-                connection.sendall(msgspec.json.encode(assignment) + b"\n")
-                said = connection.recv(1)  # it listens in the run's folder, where it is going to say the rest
+            try:
+                said = self._hand_over(assignment)
+            except ConnectionError:  # the parent died before it forked, so nobody has the assignment: ask the next
+                self._replace(parent)
+                said = self._hand_over(assignment)
         except OSError as error:
             raise BackendError(f"the runner parent does not answer: {error}") from error
         if not said:
             raise BackendError("the run's supervisor ended before it had begun")
         return ProcessAttempt(Path(assignment.run_folder), assignment.execution_id, assignment.epoch)
+
+    def _hand_over(self, assignment: Assignment) -> bytes:
+        """Ask for a supervisor; return the first byte it says, nothing if it ended before."""
+        with self._launching, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.connect(str(self._address))
+            connection.sendall(msgspec.json.encode(assignment) + b"\n")
+            return connection.recv(1)  # it listens in the run's folder, where it is going to say the rest
 
     def adopt(self, folder: Path, execution_id: ExecutionId, epoch: int) -> ProcessAttempt:
         """Find an attempt that a predecessor launched, whether or not its supervisor still works."""
@@ -86,11 +94,19 @@ class ProcessBackend:
             self._end()
         self._starter.shutdown()
 
-    def _running_parent(self) -> None:
+    def _running_parent(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._parent is None or self._parent.poll() is not None:
                 self._end()
-                self._starter.submit(self._start).result()
+                self._parent = self._starter.submit(self._start).result()
+            return self._parent
+
+    def _replace(self, parent: subprocess.Popen[bytes]) -> None:
+        """Start another parent, unless somebody else who lost this one has done so."""
+        with self._lock:
+            if self._parent is parent:
+                self._end()
+        self._running_parent()
 
     def _end(self) -> None:
         if self._parent is not None:
@@ -98,7 +114,7 @@ class ProcessBackend:
             self._parent.communicate()
             self._parent = None
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
         self._address.unlink(missing_ok=True)
         command = [sys.executable, "-m", "animus_runner.parent", str(self._address)]
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
@@ -110,4 +126,4 @@ class ProcessBackend:
             parent.kill()
             parent.communicate()
             raise BackendError("the runner parent did not start; its messages are in the executor's log") from error
-        self._parent = parent
+        return parent
