@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 import msgspec
 
 from animus.errors import UnreachableError
+from animus.keys import new_key
 
 KEPT_SECONDS = 12 * 3600.0
 
@@ -39,7 +39,7 @@ def key_for(home: Path, url: str, project: str, submission: msgspec.Struct) -> I
         key = _recall(note) or _remember(note)
     except OSError:
         # Without a place to write, a lost answer may still be repeated within this very call.
-        key = str(uuid4())
+        key = new_key()
     try:
         yield key
     except UnreachableError:
@@ -65,7 +65,7 @@ def _recall(note: Path) -> str:
 
 
 def _remember(note: Path) -> str:
-    key = str(uuid4())
+    key = new_key()
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = note.with_name(f"{note.name}.{os.getpid()}")
     new.write_text(key, encoding="ascii")

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx
 import msgspec
 
 from animus.errors import UnreachableError
+from animus.keys import new_key
 from animus.refusals import NOWHERE, problem_of
 from animus.session import Session
 from animus_contracts.endpoint import Body, Endpoint
@@ -87,7 +87,7 @@ class Transport:
         endpoint = BY_OPERATION[operation]
         headers = {"Accept": "application/json"}
         if endpoint.keyed:
-            headers["Idempotency-Key"] = key or str(uuid4())
+            headers["Idempotency-Key"] = key or new_key()
         if endpoint.consumes is Body.JSON:
             headers["Content-Type"] = endpoint.consumes
         content = b"" if body is None else msgspec.json.encode(body)

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from dataclasses import dataclass
 from typing import Any
+
+from animus.keys import new_key
 
 PROCESSES = 2
 MARK = "$KEY"
@@ -84,14 +85,14 @@ def drive(load: Load) -> Throughput:
 
 def _client(spec: dict[str, Any], latencies: list[float], errors: list[int], deadline: float) -> None:
     body = json.dumps(spec["body"])
-    length = len(body.replace(MARK, uuid.uuid4().hex))
+    length = len(body.replace(MARK, new_key()))
     headers = {"Host": "127.0.0.1", "Content-Length": str(length)} | spec["headers"]
     lines = [f"POST {spec['path']} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", body]
     request = "\r\n".join(lines)
     with socket.create_connection(("127.0.0.1", spec["port"]), timeout=30) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while time.perf_counter() < deadline:
-            sent = request.replace(MARK, uuid.uuid4().hex).encode()
+            sent = request.replace(MARK, new_key()).encode()
             begin = time.perf_counter()
             connection.sendall(sent)
             status = _answer(connection)
