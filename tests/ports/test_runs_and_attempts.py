@@ -48,8 +48,10 @@ def test_run_and_plan_are_read_as_they_were_stored(database: StoredDatabase) -> 
     write(database, add_surroundings)
     write(database, lambda uow: add_runs(uow, run))
     assert stored(database, run) == run
-    assert database.read(lambda uow: uow.runs.plan(run.run_id)) == a_plan(run)
+    assert database.read(lambda uow: uow.runs.plan(run.project_id, run.run_id)) == a_plan(run)
     assert database.read(lambda uow: uow.runs.get(OTHER_ID, run.run_id)) is None
+    with pytest.raises(LookupError):
+        database.read(lambda uow: uow.runs.plan(OTHER_ID, run.run_id))
 
 
 def test_run_changes_only_at_the_expected_version(database: StoredDatabase) -> None:
@@ -82,7 +84,7 @@ def test_ended_run_refuses_every_change(database: StoredDatabase, end: RunState)
     write(database, add_surroundings)
     write(database, lambda uow: add_runs(uow, run))
     assert not write(database, lambda uow: uow.runs.compare_and_set(again, expected_version=1))
-    write(database, lambda uow: uow.runs.set_progress(run.run_id, Progress(cells_done=1)))
+    write(database, lambda uow: uow.runs.set_progress(run.project_id, run.run_id, Progress(cells_done=1)))
     assert stored(database, run) == run
 
 
@@ -90,7 +92,7 @@ def test_progress_needs_no_audit_record_and_makes_no_version(database: StoredDat
     run, progress = a_run(state=RunState.RUNNING), Progress(cells_done=1, cells_total=2, current_cell="x")
     write(database, add_surroundings)
     write(database, lambda uow: add_runs(uow, run))
-    database.write(lambda uow: uow.runs.set_progress(run.run_id, progress)).result(9)
+    database.write(lambda uow: uow.runs.set_progress(run.project_id, run.run_id, progress)).result(9)
     assert stored(database, run) == changed(run, progress=progress)
 
 

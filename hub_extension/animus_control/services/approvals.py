@@ -149,7 +149,7 @@ def _approve(uow: UnitOfWork, call: Call, approval: Approval, run: Run, comment:
     final = _close(uow, call, approval, ApprovalState.APPROVED, comment=comment, final_decision_id=decision.decision_id)
     queued = advance(run, Move.QUEUE, call.now)
     store_move(uow, call, run, queued, Action.RUN_STATE_CHANGED, {"approval_id": approval.approval_id})
-    uow.notify(queue_of(uow.runs.plan(run.run_id).environment.platform))
+    uow.notify(queue_of(uow.runs.plan(run.project_id, run.run_id).environment.platform))
     return final
 
 

@@ -67,5 +67,5 @@ def _lease(uow: UnitOfWork, call: Call, queued: Run) -> Lease:
         heartbeat_seconds=call.limits.heartbeat.total_seconds(),
         dispatch_token=token,
         plan_digest=run.plan_digest,
-        plan=uow.runs.plan(run.run_id),
+        plan=uow.runs.plan(run.project_id, run.run_id),
     )

@@ -97,7 +97,7 @@ def input_for_fetch(uow: UnitOfWork, call: Call, message: None) -> Content:  # n
         MissingError: If the run is bound to no such file, whether or not the project holds it.
     """
     execution = reporting(uow, call)
-    plan = uow.runs.plan(execution.run_id)
+    plan = uow.runs.plan(execution.project_id, execution.run_id)
     entries = (entry for planned in plan.inputs for entry in planned.files)
     entry = next((entry for entry in entries if entry.digest == call.path["digest"]), None)
     if entry is None:

@@ -124,7 +124,7 @@ def _give_up(uow: UnitOfWork, call: Call, execution: Execution, run: Run) -> Non
     after = _after_loss(call, execution, run)
     store_move(uow, call, run, after, Action.EXECUTION_LOST, _facts(execution))
     if after.state is RunState.QUEUED:
-        uow.notify(queue_of(uow.runs.plan(run.run_id).environment.platform))
+        uow.notify(queue_of(uow.runs.plan(run.project_id, run.run_id).environment.platform))
 
 
 def _after_loss(call: Call, execution: Execution, run: Run) -> Run:

@@ -82,7 +82,7 @@ def _store(uow: UnitOfWork, execution: Execution, fresh: Sequence[ExecutionEvent
         uow.metrics.add(project_id, metrics)
     if any(isinstance(event, NotebookStarted | CellStarted | CellEnded) for event in fresh):
         run = require(uow.runs.get(project_id, run_id), "run")
-        uow.runs.set_progress(run_id, progress_after(run.progress, fresh))
+        uow.runs.set_progress(project_id, run_id, progress_after(run.progress, fresh))
     save(uow, msgspec.structs.replace(execution, last_sequence=fresh[-1].sequence))
 
 

@@ -31,11 +31,11 @@ class Runs(Readable[Run], Protocol):
     """Runs, with their plans. ``page`` filters by ``state`` and ``created_by``."""
 
     def add_with_plan(self, run: Run, plan: Plan) -> None: ...
-    def plan(self, run_id: RunId) -> Plan: ...
+    def plan(self, project_id: ProjectId, run_id: RunId) -> Plan: ...
     def compare_and_set(self, run: Run, *, expected_version: int) -> bool:
         """Replace the mutable part if the stored version is the expected one and the stored state is not terminal."""
 
-    def set_progress(self, run_id: RunId, progress: Progress) -> None:
+    def set_progress(self, project_id: ProjectId, run_id: RunId, progress: Progress) -> None:
         """Store how far a run is, unaudited and without a new version: progress is no decision and comes per cell."""
 
     def count_by_state(self) -> Mapping[RunState, int]: ...

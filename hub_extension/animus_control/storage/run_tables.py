@@ -74,8 +74,6 @@ held_retries = Table(
     PrimaryKeyConstraint("project_id", "run_id"),
     of_project("runs", "run_id"),
 )  # fmt: skip
-# Attempts and reports know the run and not its project: without this each of them would read every run there is.
-Index(None, runs.c.run_id)
 
 executions = Table(
     "executions",

@@ -81,7 +81,9 @@ _BEFORE = or_(
 )
 _COUNT = func.count().label("runs")
 _HEADS = Prepared(_heads())
-_PLATFORM = Prepared(select(runs.c.platform).where(runs.c.run_id == bindparam("run")))
+_PLATFORM = Prepared(
+    select(runs.c.platform).where(runs.c.project_id == bindparam("project"), runs.c.run_id == bindparam("run"))
+)
 _AHEAD = Prepared(select(_COUNT).where(*_ready(runs.c.project_id == bindparam("project"), _BEFORE)))
 _LENGTHS = Prepared(select(runs.c.project_id, _COUNT).where(*_ready()).group_by(runs.c.project_id))
 _RUNNING = Prepared(select(_COUNT).where(IN_USE, runs.c.platform == bindparam("platform")))
@@ -107,7 +109,7 @@ class QueueTable:
 
     def platform(self, run: Run) -> str:
         """Return the platform a run needs."""
-        return str(self._session.all(_PLATFORM, {"run": run.run_id})[0].platform)
+        return str(self._session.all(_PLATFORM, {"project": run.project_id, "run": run.run_id})[0].platform)
 
     def ahead(self, run: Run, platform: str) -> int:
         """Return how many runs of its project go before a queued one."""

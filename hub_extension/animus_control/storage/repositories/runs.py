@@ -32,25 +32,13 @@ CHANGING = (
 )  # fmt: skip
 LAYOUT = Layout[Run](runs, changing=CHANGING)
 PLANS = Layout[Plan](plans)
-_PLAN = Prepared(
-    PLANS.select().where(
-        plans.c.project_id == select(runs.c.project_id).where(runs.c.run_id == bindparam("run")).scalar_subquery(),
-        plans.c.run_id == bindparam("run"),
-    )
-)
+_KEY = (runs.c.project_id == bindparam("project"), runs.c.run_id == bindparam("run"))
 _UPDATE = Prepared(
     update(runs)
-    .where(
-        runs.c.project_id == bindparam("project"),
-        runs.c.run_id == bindparam("run"),
-        runs.c.version == bindparam("expected_version"),
-        NOT_ENDED,
-    )
+    .where(*_KEY, runs.c.version == bindparam("expected_version"), NOT_ENDED)
     .values({name: bindparam(f"new_{name}") for name in (*CHANGING, "due_at")})
 )
-_PROGRESS = Prepared(
-    update(runs).where(runs.c.run_id == bindparam("run"), NOT_ENDED).values(progress=bindparam("new_progress"))
-)
+_PROGRESS = Prepared(update(runs).where(*_KEY, NOT_ENDED).values(progress=bindparam("new_progress")))
 _COUNT = Prepared(select(runs.c.state, func.count().label("runs")).group_by(runs.c.state))
 
 
@@ -67,16 +55,13 @@ class RunTable(ReadableTable[Run]):
         self._session.change(LAYOUT.insert, LAYOUT.row(run, **_origin(run), **_queueing(run, plan)))
         self._session.change(PLANS.insert, PLANS.row(_shortened(plan)))
 
-    def plan(self, run_id: RunId) -> Plan:
+    def plan(self, project_id: ProjectId, run_id: RunId) -> Plan:
         """Return what the run executes.
 
         Raises:
-            LookupError: If there is no such run.
+            LookupError: If there is no such run in the project.
         """
-        row = self._session.first(_PLAN, {"run": run_id})
-        if row is None:
-            raise LookupError(run_id)
-        return self._restored(PLANS.read(row))
+        return self._restored(self._record(PLANS, project_id, run_id))
 
     def compare_and_set(self, run: Run, *, expected_version: int) -> bool:
         """Replace the mutable part if the stored version is the expected one and the stored state is not terminal."""
@@ -84,9 +69,10 @@ class RunTable(ReadableTable[Run]):
         values = LAYOUT.changes(run) | key | {"new_due_at": due_at(run)}
         return self._session.change(_UPDATE, values) == 1
 
-    def set_progress(self, run_id: RunId, progress: Progress) -> None:
+    def set_progress(self, project_id: ProjectId, run_id: RunId, progress: Progress) -> None:
         """Store how far a run is; a run that has ended stays as it is."""
-        self._session.change(_PROGRESS, {"run": run_id, "new_progress": progress}, fact="runs.progress")
+        values = {"project": project_id, "run": run_id, "new_progress": progress}
+        self._session.change(_PROGRESS, values, fact="runs.progress")
 
     def count_by_state(self) -> Mapping[RunState, int]:
         """Return how many runs are in each state that has any."""

@@ -62,7 +62,7 @@ def replay(desk: Desk, run: Run, who: Principal = ED, **changes: Any) -> Run:
 
 
 def plan_of(desk: Desk, run: Run) -> Plan:
-    return desk.read(lambda uow: uow.runs.plan(run.run_id))
+    return desk.read(lambda uow: uow.runs.plan(run.project_id, run.run_id))
 
 
 def retries_of(desk: Desk, run: Run) -> list[Run]:

@@ -40,7 +40,7 @@ def test_run_is_queued_and_bound_to_exactly_what_was_asked(any_desk: Desk) -> No
     run = desk.submit(message)
 
     lock = desk.do(VIC, "environment_locks.read", project="demo", lock=message.environment_lock_id)
-    plan = desk.read(lambda uow: uow.runs.plan(run.run_id))
+    plan = desk.read(lambda uow: uow.runs.plan(run.project_id, run.run_id))
     inputs = inputs_hash(
         code=message.code, env_hash=lock.env_hash, parameters=message.parameters, resources=lock.limits, seed=7,
         inputs={binding.name: binding.content_digest for binding in run.datasets},

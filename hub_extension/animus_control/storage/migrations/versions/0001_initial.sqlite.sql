@@ -558,8 +558,6 @@ CREATE INDEX ix_runs_queue ON runs (platform, project_id, shape, priority DESC, 
 
 CREATE INDEX ix_runs_repeats ON runs (project_id, repeats, run_id) WHERE repeats IS NOT NULL
 
-CREATE INDEX ix_runs_run_id ON runs (run_id)
-
 CREATE INDEX ix_approvals_pending ON approvals (expires_at) WHERE state = 'pending'
 
 CREATE INDEX ix_approvals_project_id_state_approval_id ON approvals (project_id, state, approval_id)
