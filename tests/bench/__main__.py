@@ -29,7 +29,7 @@ from rich.progress import track
 from tests.bench import peers
 from tests.bench.installation import PROJECT, Installation, an_installation, trivial_notebook
 from tests.bench.load import Load, Throughput, drive
-from tests.bench.measure import Result, Side, compare, interleave, report, timed
+from tests.bench.measure import PeerFailedError, Result, Side, compare, interleave, report, timed
 from tests.bench.queue import dispatch_figures
 
 CLIENTS = 8
@@ -43,8 +43,8 @@ NOTEBOOKS = {f"cells-{count}.ipynb": trivial_notebook(count) for count in (10, 2
 console = Console(stderr=True)
 
 
-def main() -> None:
-    """Measure what was chosen and print the table."""
+def main() -> int:
+    """Measure what was chosen and print the table; return 1 if a peer could not be measured."""
     chosen = _parser().parse_args()
     chosen.peers.mkdir(parents=True, exist_ok=True)
     against = sorted(set(chosen.only) & set(FIGURES))
@@ -58,15 +58,17 @@ def main() -> None:
         for name, notebook in NOTEBOOKS.items():
             (folder / name).write_text(json.dumps(notebook))
         results = dispatch_figures(folder, chosen.rounds) if ALONE in chosen.only else []
+        missed = []
         if against:
             with an_installation(folder / "data", NOTEBOOKS) as ours:
-                results += [
-                    result
-                    for name in against
-                    for result in FIGURES[name].measure(ours, environments[FIGURES[name].peer], folder, chosen)
-                ]
+                for name in against:
+                    try:
+                        results += FIGURES[name].measure(ours, environments[FIGURES[name].peer], folder, chosen)
+                    except PeerFailedError as error:
+                        missed.append(f"{name} was not measured: {error}")
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    print(f"{machine}; n = {chosen.rounds}, sides alternating\n\n{report(results)}")  # noqa: T201 - the result
+    print(f"{machine}; n = {chosen.rounds}, sides alternating\n\n{report(results)}", *missed, sep="\n")  # noqa: T201 - the result
+    return 1 if missed else 0
 
 
 class PapermillFigure(NamedTuple):
@@ -238,4 +240,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

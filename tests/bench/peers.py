@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.bench.measure import PeerFailedError
+
 LOCKS = Path(__file__).parent / "peers"
 READY_SECONDS = 90
 
@@ -153,15 +155,15 @@ def scheduler_jobs(base: str, notebook: str, count: int = 1) -> None:
         "output_formats": ["ipynb"],
     }
     waiting = [call("POST", f"{base}/scheduler/jobs", request)["job_id"] for _ in range(count)]
+    failed: list[Any] = []
     deadline = time.monotonic() + READY_SECONDS * count
-    while True:
-        # A job that has not begun says STOPPED: it is the initial value there.
-        jobs = [call("GET", f"{base}/scheduler/jobs/{job_id}") for job_id in waiting]
-        waiting = [job["job_id"] for job in jobs if job["status"] != "COMPLETED"]
-        if not waiting:
-            return
-        failed = [job for job in jobs if job["status"] == "FAILED"]
-        if failed or time.monotonic() > deadline:
-            message = f"jupyter-scheduler: {[(job['status'], job.get('status_message')) for job in failed or jobs]}"
-            raise RuntimeError(message)
+    while waiting and time.monotonic() < deadline:
         time.sleep(0.05)
+        jobs = [call("GET", f"{base}/scheduler/jobs/{job_id}") for job_id in waiting]
+        failed += [job for job in jobs if job["status"] == "FAILED"]
+        # A job that has not begun says STOPPED: it is the initial value there.
+        waiting = [job["job_id"] for job in jobs if job["status"] not in {"COMPLETED", "FAILED"}]
+    if waiting or failed:
+        said = sorted({str(job.get("status_message")) for job in failed})
+        message = f"jupyter-scheduler: of {count} jobs {len(failed)} failed, {len(waiting)} did not end: {said}"
+        raise PeerFailedError(message)
