@@ -29,7 +29,7 @@ from rich.progress import track
 from tests.bench import peers
 from tests.bench.installation import PROJECT, Installation, an_installation, trivial_notebook
 from tests.bench.load import Load, Throughput, drive
-from tests.bench.measure import PeerFailedError, Result, Side, compare, interleave, report, timed
+from tests.bench.measure import PeerFailedError, Result, Side, come_to_rest, compare, interleave, report, timed
 from tests.bench.queue import dispatch_figures
 
 CLIENTS = 8
@@ -150,8 +150,13 @@ def _against_mlflow(ours: Installation, peer: Path, folder: Path, seconds: float
             for _ in range(WARM_UP):  # the peer answers while some of its workers are still starting
                 drive(our_load)
                 drive(their_load)
-            pairs = [(drive(our_load), drive(their_load)) for _ in range(rounds)]
+            pairs = [(_driven(our_load), _driven(their_load)) for _ in range(rounds)]
     return _throughput(pairs)
+
+
+def _driven(load: Load) -> Throughput:
+    come_to_rest()
+    return drive(load)
 
 
 def _throughput(pairs: list[tuple[Throughput, Throughput]]) -> Result:

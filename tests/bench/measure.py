@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: Animus Datalab contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How a figure is taken: sides alternate (A B A B …), medians are compared, the spread is shown beside them."""
+"""How a figure is taken: sides alternate (A B A B …), medians are compared, the spread is shown beside them.
+
+A side begins when the machine has come to rest: what the other one still does after it has answered, such as ending
+its processes, is not charged to it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import psutil
+
+AT_REST = 10.0
+"""Percent of all processors that a machine at rest uses at most."""
+
+REST_SECONDS = 0.5
+LONGEST_REST = 30.0
 REPETITIONS = 3
 """How often a side that failed is asked again in one figure; whoever fails more often is not measured."""
 
@@ -75,10 +86,20 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
     return once
 
 
-def interleave(sides: Sequence[Side], *, rounds: int, warmups: int = 1) -> None:
-    """Run every side in turn, ``rounds`` times after ``warmups`` runs that do not count."""
+def come_to_rest() -> None:
+    """Wait until nothing else uses the processors; a machine that others keep busy is measured as it is."""
+    deadline = time.monotonic() + LONGEST_REST
+    while psutil.cpu_percent(REST_SECONDS) > AT_REST and time.monotonic() < deadline:
+        pass
+
+
+def interleave(
+    sides: Sequence[Side], *, rounds: int, warmups: int = 1, rest: Callable[[], None] = come_to_rest
+) -> None:
+    """Run every side in turn, ``rounds`` times after ``warmups`` runs that do not count, each after a ``rest``."""
     for number in range(warmups + rounds):
         for side in sides:
+            rest()
             seconds = side.measure()
             if number >= warmups:
                 side.seconds.append(seconds)
