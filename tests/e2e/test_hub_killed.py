@@ -42,7 +42,7 @@ def test_a_killed_hub_leaves_nothing_running_and_starts_again_as_it_was() -> Non
             project = client.projects.create(scenes.PROJECT)
 
             os.kill(hub.pid or 0, signal.SIGKILL)
-            until(lambda: not listens(address), seconds=QUIET_SECONDS, pause=0.1)
+            until(lambda: hub.pid is None and not listens(address), seconds=QUIET_SECONDS, pause=0.1)
 
             hub.start()
             assert hub.address == address
