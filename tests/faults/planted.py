@@ -28,7 +28,7 @@ BUGS = (
     Bug(
         "two writers move one run",
         "the expected version in the compare-and-set of a run",
-        (Edit(STORED_RUNS, '        runs.c.version == bindparam("expected_version"),\n', ""),),
+        (Edit(STORED_RUNS, ' runs.c.version == bindparam("expected_version"),', ""),),
         ("tests/ports/test_concurrency.py::test_of_eight_threads_exactly_one_moves_the_run",),
     ),
     Bug(
@@ -55,7 +55,7 @@ BUGS = (
     Bug(
         "an ended run is written again",
         "the condition that a stored run has not ended",
-        (Edit(STORED_RUNS, "        NOT_ENDED,\n    )\n    .values({name", "    )\n    .values({name"),),
+        (Edit(STORED_RUNS, ", NOT_ENDED)\n    .values({name", ")\n    .values({name"),),
         ("tests/ports/test_runs_and_attempts.py::test_ended_run_refuses_every_change",),
     ),
     Bug(
