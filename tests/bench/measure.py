@@ -59,7 +59,7 @@ class Side:
     @property
     def spread(self) -> str:
         """Minimum and maximum in seconds, and how often it failed and was asked again."""
-        failed = f"; failed {self.failures} times more" if self.failures else ""
+        failed = f"; failures: {self.failures}" if self.failures else ""
         return f"{min(self.seconds):.3f}…{max(self.seconds):.3f}{failed}"
 
 

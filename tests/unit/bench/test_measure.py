@@ -49,7 +49,7 @@ def test_sides_take_turns_and_medians_are_compared() -> None:
 def test_a_peer_that_failed_is_asked_again_and_the_table_says_so() -> None:
     ours, peer = Side("ours", saying([1, 1, 1])), Side("peer", saying([None, 5, 5, None, 5]))
     interleave([ours, peer], rounds=2, rest=at_once)
-    assert compare("x", ours, peer, at_most=1).peer == "peer 5.000 s (5.000…5.000; failed 2 times more)"
+    assert compare("x", ours, peer, at_most=1).peer == "peer 5.000 s (5.000…5.000; failures: 2)"
 
 
 def test_a_peer_that_fails_again_and_again_is_not_measured() -> None:

@@ -8,8 +8,11 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import psutil
@@ -25,51 +28,60 @@ from tests.fakes.plans import a_lease, a_plan, an_assignment
 from tests.patience import until
 
 
+LISTENING = "00010000"
+"""The flags of a listening socket (``__SO_ACCEPTCON``)."""
+
+
 def an_impossible_assignment(folder: Path) -> Assignment:
     run_folder = folder / "run"
     run_folder.mkdir()
     return an_assignment(a_lease(a_plan()), run_folder)
 
 
-def test_a_parent_that_died_is_replaced() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        backend = ProcessBackend(folder)
+class Started(NamedTuple):
+    """A backend whose parent runs."""
+
+    folder: Path
+    backend: ProcessBackend
+    parent: psutil.Process
+
+
+@contextmanager
+def a_started_backend() -> Iterator[Started]:
+    with tempfile.TemporaryDirectory() as name:  # a short path, because sockets have short names
+        backend = ProcessBackend(Path(name))
         try:
             assert backend.limitations is not None
             [parent] = [child for child in psutil.Process().children() if name in " ".join(child.cmdline())]
-            parent.kill()
-            until(lambda: parent.status() == psutil.STATUS_ZOMBIE)
-            result = backend.launch(an_impossible_assignment(folder)).wait()
-            assert isinstance(result, AttemptResult)
-            assert result.verdict is Verdict.FAILED
+            yield Started(Path(name), backend, parent)
         finally:
             backend.close()
+
+
+def test_a_parent_that_died_is_replaced() -> None:
+    with a_started_backend() as (folder, backend, parent):
+        parent.kill()
+        until(lambda: parent.status() == psutil.STATUS_ZOMBIE)
+        result = backend.launch(an_impossible_assignment(folder)).wait()
+    assert isinstance(result, AttemptResult)
+    assert result.verdict is Verdict.FAILED
 
 
 def test_a_parent_that_dies_with_an_assignment_in_its_queue_is_replaced() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        backend = ProcessBackend(folder)
-        try:
-            assert backend.limitations is not None
-            [parent] = [child for child in psutil.Process().children() if name in " ".join(child.cmdline())]
-            parent.suspend()
-            with ThreadPoolExecutor(1) as another:
-                launch = another.submit(backend.launch, an_impossible_assignment(folder))
-                until(lambda: connections_to(folder / "runner.sock"))
-                parent.kill()
-                result = launch.result().wait()
-            assert isinstance(result, AttemptResult)
-            assert result.verdict is Verdict.FAILED
-        finally:
-            backend.close()
+    with a_started_backend() as (folder, backend, parent), ThreadPoolExecutor(1) as another:
+        parent.suspend()
+        launch = another.submit(backend.launch, an_impossible_assignment(folder))
+        until(lambda: somebody_waits_at(folder / "runner.sock"))
+        parent.kill()
+        result = launch.result().wait()
+    assert isinstance(result, AttemptResult)
+    assert result.verdict is Verdict.FAILED
 
 
-def connections_to(address: Path) -> bool:
-    """Whether somebody waits to be accepted (source: proc_net_unix, ``St`` 02 is a connecting socket's peer)."""
+def somebody_waits_at(address: Path) -> bool:
+    """Whether a socket of this path is there that is not the listening one (source: ``/proc/net/unix``, proc(5))."""
     rows = [line.split() for line in Path("/proc/net/unix").read_text("utf-8").splitlines()]
-    return any(row[-1] == str(address) and row[3] != "00010000" for row in rows)
+    return any(row[-1] == str(address) and row[3] != LISTENING for row in rows)
 
 
 def test_an_interpreter_without_ipykernel_is_said_to_start_no_kernels(tmp_path: Path) -> None:
@@ -100,9 +112,7 @@ def test_a_parent_that_cannot_start_is_a_backend_error(tmp_path: Path) -> None:
 
 
 def test_more_launches_at_once_than_may_wait_for_the_parent_are_all_answered() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        backend = ProcessBackend(folder)
+    with a_started_backend() as (folder, backend, parent):
         (folder / "run").mkdir()
         said: list[object] = []
 
@@ -115,18 +125,13 @@ def test_more_launches_at_once_than_may_wait_for_the_parent_are_all_answered() -
             except BackendError as error:
                 said.append(error)
 
-        try:
-            assert backend.limitations is not None
-            impossible = an_impossible_assignment(folder / "run")
-            [parent] = [child for child in psutil.Process().children() if name in " ".join(child.cmdline())]
-            parent.suspend()
-            launches = [threading.Thread(target=launch, args=(number,)) for number in range(120)]
-            for each in launches:
-                each.start()
-            time.sleep(1.0)
-            parent.resume()
-            for each in launches:
-                each.join()
-        finally:
-            backend.close()
+        impossible = an_impossible_assignment(folder / "run")
+        parent.suspend()
+        launches = [threading.Thread(target=launch, args=(number,)) for number in range(120)]
+        for each in launches:
+            each.start()
+        time.sleep(1.0)
+        parent.resume()
+        for each in launches:
+            each.join()
     assert [type(each) for each in said] == [AttemptResult] * 120
