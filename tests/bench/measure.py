@@ -37,13 +37,14 @@ class Side:
     seconds: list[float] = field(default_factory=list)
     failures: int = 0
 
-    def measure(self) -> float:
-        """Execute once and return the seconds; a peer that fails is asked again, and the report says so.
+    def measure(self, rest: Callable[[], None]) -> float:
+        """Execute once after a ``rest`` and return the seconds; a peer that fails is asked again, and the report says so.
 
         Raises:
             PeerFailedError: If it failed more than :data:`REPETITIONS` times.
         """
         while True:
+            rest()
             try:
                 return self.once()
             except PeerFailedError:
@@ -99,8 +100,7 @@ def interleave(
     """Run every side in turn, ``rounds`` times after ``warmups`` runs that do not count, each after a ``rest``."""
     for number in range(warmups + rounds):
         for side in sides:
-            rest()
-            seconds = side.measure()
+            seconds = side.measure(rest)
             if number >= warmups:
                 side.seconds.append(seconds)
 

@@ -27,7 +27,6 @@ from animus_executor.runs import kill_processes_of
 from tests.fakes.plans import a_lease, a_plan, an_assignment
 from tests.patience import until
 
-
 LISTENING = "00010000"
 """The flags of a listening socket (``__SO_ACCEPTCON``)."""
 
