@@ -38,7 +38,7 @@ class Side:
     failures: int = 0
 
     def measure(self, rest: Callable[[], None]) -> float:
-        """Execute once after a ``rest`` and return the seconds; a peer that fails is asked again, and the report says so.
+        """Execute once after a ``rest`` and return the seconds; a peer that fails is asked again, which is counted.
 
         Raises:
             PeerFailedError: If it failed more than :data:`REPETITIONS` times.
