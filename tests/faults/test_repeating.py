@@ -89,6 +89,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             repository = GitRepository(plant.repositories / "again")
             environment = client.environments.define("plain", python="3.11", requirements=[])
             lock = client.environments.lock(environment, LOCK_FILE.read_text())
+            until(lambda: list(client.executors.list()))  # a preflight says that no executor was ever seen
             yield Place(plant, client, repository, lock.lock_id)
 
 
