@@ -18,6 +18,8 @@ from typing import Annotated, Any, NewType
 import msgspec
 import rfc8785
 
+from animus_contracts.decoding import convert
+
 Digest = NewType("Digest", str)
 """``sha256:`` followed by 64 lower-case hexadecimal characters."""
 
@@ -130,7 +132,7 @@ def _is_simple(plain: Any) -> bool:
     What is nested deeper is simple too, and is not found to be.
     """
     try:
-        msgspec.convert({"value": plain}, _Simple)
+        convert({"value": plain}, _Simple)
     except msgspec.ValidationError:
         return False
     return True

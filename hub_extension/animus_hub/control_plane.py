@@ -14,11 +14,12 @@ from urllib.parse import quote
 import msgspec
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
+from animus_contracts.decoding import json_decoder
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.pages import Page
 from animus_contracts.projects import Membership
 
-_DECODER = msgspec.json.Decoder(Page[Membership])
+_DECODER = json_decoder(Page[Membership])
 
 
 class ControlPlaneUnavailableError(Exception):

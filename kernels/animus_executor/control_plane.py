@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.executions import (
     Cancellations,
@@ -152,14 +153,14 @@ class ControlPlane:
         if response.is_error:
             raise _error(response)
         try:
-            return msgspec.json.decode(response.content, type=answer)
+            return decode_json(response.content, answer)
         except msgspec.DecodeError as error:
             raise UnreachableError(f"the answer is not what {operation} promises: {error}") from error
 
 
 def _error(response: httpx.Response) -> ProtocolError:
     try:
-        problem = msgspec.json.decode(response.content, type=Problem)
+        problem = decode_json(response.content, Problem)
     except msgspec.DecodeError:  # something on the way says so, which knows nothing about leases
         return UnreachableError(f"{response.status_code} {response.text[:200]}")
     text = f"{response.status_code} {problem.code}: {problem.detail or problem.title}"

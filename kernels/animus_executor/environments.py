@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.digests import Digest
 from animus_contracts.plans import PlannedEnvironment
 from animus_executor.folders import content_digest, make_read_only, remove
@@ -171,4 +172,4 @@ def _lock(descriptor: int, stopping: threading.Event) -> None:
 
 
 def _read(path: Path) -> Manifest:
-    return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    return decode_json(path.read_bytes(), Manifest)

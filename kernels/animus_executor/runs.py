@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from animus_contracts.assignments import Assignment
+from animus_contracts.decoding import decode_json
 from animus_contracts.environments import Resources
 from animus_contracts.executions import Lease
 from animus_contracts.identifiers import ExecutionId, RunId
@@ -106,7 +107,7 @@ class RunFolders:
 
 def _read(file: Path) -> Record | None:
     with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(file.read_bytes(), type=Record)
+        return decode_json(file.read_bytes(), Record)
     return None
 
 

@@ -26,6 +26,7 @@ import msgspec
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.comparisons import ComparedFile, ComparedRun, ComparisonRequest, OutputComparison
+from animus_contracts.decoding import decode_json
 from animus_contracts.inspections import InspectionRequest, InspectNotebook, NotebookFindings
 from animus_contracts.tasks import EndTask, LeaseTask, TaskEnded, TaskFailed, TaskLease, TaskResult
 from animus_executor.agent import FIRST_PAUSE, LONGEST_PAUSE, WAIT_SECONDS
@@ -172,7 +173,7 @@ class TaskWorker:
             last = words.decode(errors="replace").strip()[-LAST_WORDS:]
             raise NotDoneError(last or f"its process ended with status {process.returncode}")
         try:
-            return msgspec.json.decode(told, type=answer)
+            return decode_json(told, answer)
         except msgspec.DecodeError as error:
             raise NotDoneError(f"its process gave no answer that can be read: {error}") from error
 

@@ -23,6 +23,7 @@ from typing import BinaryIO
 import msgspec
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
+from animus_contracts.decoding import decode_json
 from animus_contracts.paths import path_fault
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner.channel import RefusedRequestError
@@ -112,7 +113,7 @@ def logged_in(folder: Path) -> list[Produced]:
         files: dict[str, Path] = {}
         for line in notes:
             with suppress(msgspec.DecodeError):
-                noted = msgspec.json.decode(line, type=_Noted)
+                noted = decode_json(line, _Noted)
                 files[noted.name] = folder / noted.copy
         return [Produced(name=name, kind=ArtifactKind.LOGGED, path=path) for name, path in sorted(files.items())]
     return []

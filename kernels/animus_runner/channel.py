@@ -16,6 +16,8 @@ from typing import Annotated, Protocol, Self
 
 import msgspec
 
+from animus_contracts.decoding import json_decoder
+
 MAX_LINE = 64 * 1024
 MAX_CONNECTIONS = 64
 MAX_SAFE = 2**53 - 1
@@ -71,7 +73,7 @@ class Recorder(Protocol):
         """Note a seed."""
 
 
-_DECODER = msgspec.json.Decoder(MetricRequest | ArtifactRequest | SeedRequest)
+_DECODER = json_decoder(MetricRequest | ArtifactRequest | SeedRequest)
 
 
 def answer(line: bytes, recorder: Recorder) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import httpx
 import msgspec
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.digests import Digest
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.problems import Problem
@@ -83,7 +84,7 @@ class ControlPlane:
         body = msgspec.json.encode(message)
         response = self._send("executions.report", content=body, headers={"Content-Type": "application/json"})
         try:
-            return msgspec.json.decode(response.content, type=EventsAccepted)
+            return decode_json(response.content, EventsAccepted)
         except msgspec.DecodeError as error:
             raise UnreachableError(f"the answer is not what is promised: {error}") from error
 
@@ -172,7 +173,7 @@ def patiently(step: Callable[[], T], *, patience: float = PATIENCE_SECONDS) -> T
 
 def _problem(response: httpx.Response) -> Problem:
     try:
-        return msgspec.json.decode(response.content, type=Problem)
+        return decode_json(response.content, Problem)
     except msgspec.DecodeError as error:  # something on the way says so, which knows nothing about runs
         raise UnreachableError(f"{response.status_code}: {response.text[:200]}") from error
 

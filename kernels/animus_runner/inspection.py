@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.inspections import InspectionRequest, NotebookFindings
 from animus_contracts.parameter_cells import has_parameters_cell
 from animus_contracts.runs import CodeRef
@@ -36,7 +37,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=InspectionRequest)
+    asked = decode_json(sys.stdin.buffer.read(), InspectionRequest)
     sys.stdout.buffer.write(msgspec.json.encode(inspect(asked)))
 
 

@@ -29,6 +29,7 @@ from typing import Any, Self
 import msgspec
 from jupyter_client.kernelspec import get_kernel_spec
 
+from animus_contracts.decoding import convert
 from animus_contracts.runs import Limitation
 from animus_runner import sandbox
 from animus_runner.warden import INTERRUPT, KILL
@@ -208,7 +209,7 @@ class Kernel:
     def _hear(self, line: bytes) -> None:
         said = json.loads(line)
         if "packages" in said:
-            self.facts = msgspec.convert(said, KernelFacts)
+            self.facts = convert(said, KernelFacts)
         elif "bound" in said:
             self._bound = True
         else:

@@ -24,6 +24,7 @@ from typing import Self
 import msgspec
 
 from animus_contracts.assignments import Renewed
+from animus_contracts.decoding import decode_json
 
 MESSAGES_BYTES = 4096
 
@@ -100,7 +101,7 @@ class Presence:
             return False
         for line in said.splitlines():  # the last one is the newest
             with suppress(msgspec.DecodeError):
-                self._on_renewed(msgspec.json.decode(line, type=Renewed).run_token_seconds)
+                self._on_renewed(decode_json(line, Renewed).run_token_seconds)
         return bool(said)
 
     def _greet(self, events: select.poll) -> None:

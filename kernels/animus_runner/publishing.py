@@ -19,6 +19,7 @@ import msgspec
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.assignments import AttemptResult
+from animus_contracts.decoding import decode_json
 from animus_contracts.digests import Digest
 from animus_runner.artifacts import UPLOADS, Produced, described
 from animus_runner.control_plane import PATIENCE_SECONDS, patiently
@@ -63,7 +64,7 @@ def settle(run: Path, result: AttemptResult, produced: list[Produced]) -> Settle
 def settled_in(run: Path) -> Settled | None:
     """Return what was settled in a run's folder, if anything was."""
     try:
-        return msgspec.json.decode((run / SETTLED_FILE).read_bytes(), type=Settled)
+        return decode_json((run / SETTLED_FILE).read_bytes(), Settled)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 

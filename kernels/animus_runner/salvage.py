@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from animus_contracts.assignments import GIVEN_UP_FILE, SUPERVISOR_LOG, Assignment, AttemptResult
+from animus_contracts.decoding import decode_json
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner.artifacts import Produced, collect_outputs, distinct, logged_in
@@ -49,7 +50,7 @@ def _settle_remains(assignment: Assignment, run: Path) -> Settled:
 
 def _given_up(run: Path) -> Failure | None:
     with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode((run / GIVEN_UP_FILE).read_bytes(), type=Failure)
+        return decode_json((run / GIVEN_UP_FILE).read_bytes(), Failure)
     return None
 
 

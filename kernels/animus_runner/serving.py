@@ -30,6 +30,7 @@ from animus_contracts.assignments import (
     Supervising,
     process_start,
 )
+from animus_contracts.decoding import decode_json
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import Failure, FailureReason
 from animus_runner.exits import FailedError
@@ -47,7 +48,7 @@ def serve(connection: socket.socket) -> int:
         line = lines.readline()
         if not line.endswith(b"\n"):  # the executor went away before it had said everything
             return 1
-        assignment = msgspec.json.decode(line, type=Assignment)
+        assignment = decode_json(line, Assignment)
         folder = Path(assignment.run_folder)
         _leave_the_executor(folder)
         started = process_start(Path("/proc/self/stat").read_bytes())

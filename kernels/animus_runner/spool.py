@@ -21,13 +21,14 @@ from typing import Self
 
 import msgspec
 
+from animus_contracts.decoding import json_decoder
 from animus_contracts.run_events import ExecutionEvent
 
 EVENTS_FILE = "events.jsonl"
 MAX_BYTES = 64 << 20
 """Room for all metrics and all live text that a run may have, and for some hundred thousand cells."""
 
-_DECODER = msgspec.json.Decoder(ExecutionEvent)
+_DECODER = json_decoder(ExecutionEvent)
 
 
 class SpoolFullError(Exception):

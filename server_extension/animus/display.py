@@ -28,6 +28,7 @@ from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.audit import AuditEvent, AuditRecord
 from animus_contracts.comparisons import Comparison
 from animus_contracts.datasets import Dataset, DatasetFile, DatasetVersion
+from animus_contracts.decoding import decode_json
 from animus_contracts.environments import Environment, EnvironmentLock
 from animus_contracts.explanations import Explanation
 from animus_contracts.pipeline_runs import PipelineRun
@@ -39,7 +40,7 @@ Column = Callable[[Any], Any]
 
 
 def _record(event: AuditEvent) -> AuditRecord:
-    return msgspec.json.decode(event.record, type=AuditRecord)
+    return decode_json(event.record, AuditRecord)
 
 
 def _waits(run: ListedRun) -> str:

@@ -11,13 +11,12 @@ import html
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-import msgspec
-
 from animus import comparing, lineage
 from animus.story import plain
 from animus.waiting import in_one_line
 from animus_contracts.artifacts import Metric
 from animus_contracts.audit import Action, AuditRecord
+from animus_contracts.decoding import decode_json
 from animus_contracts.explanations import Explanation
 from animus_contracts.runs import Run
 
@@ -124,7 +123,7 @@ def _rules(story: Explanation) -> Iterator[str]:
 
 def _history(story: Explanation) -> Iterator[str]:
     for event in story.audit:
-        record = msgspec.json.decode(event.record, type=AuditRecord)
+        record = decode_json(event.record, AuditRecord)
         outcome = "" if record.outcome == "success" else f"  {record.outcome}"
         what = f"{record.action}{outcome}{_move(record)}{_reason(record)}"
         yield f"{_when(record.occurred_at)}  #{event.sequence}  {record.actor}  {what}"

@@ -19,6 +19,7 @@ import msgspec
 from animus import yaml_texts
 from animus.errors import UsageError
 from animus.yaml_texts import Text
+from animus_contracts.decoding import convert
 from animus_contracts.digests import Digest, digest_bytes
 from animus_contracts.pipeline_rules import Surroundings, pipeline_faults
 from animus_contracts.pipelines import MAX_FILE_BYTES, ArtifactOf, Node, Pipeline
@@ -125,7 +126,7 @@ def decode(content: bytes, name: str) -> PipelineFile:
         raise UsageError("bad_yaml", f"{name} is not UTF-8 (byte {error.start})") from error
     text = yaml_texts.read(characters, name)
     faults = _type_faults(text.value)
-    pipeline = None if faults else msgspec.convert(text.value, Pipeline)
+    pipeline = None if faults else convert(text.value, Pipeline)
     return PipelineFile(name=name, digest=digest_bytes(content), text=text, pipeline=pipeline, faults=faults)
 
 
@@ -155,7 +156,7 @@ def _type_faults(value: Any) -> list[Fault]:
 
 def _converted(value: Any, kind: type[msgspec.Struct], path: str) -> list[Fault]:
     try:
-        msgspec.convert(value, kind)
+        convert(value, kind)
     except msgspec.ValidationError as error:
         match = PLACE.fullmatch(str(error))
         message, place = (match["message"], match["path"] or "$") if match else (str(error), "$")

@@ -18,6 +18,7 @@ import msgspec
 
 from animus import pipeline_files
 from animus.errors import UsageError
+from animus_contracts.decoding import convert
 from animus_contracts.pipeline_runs import PipelineRun
 from animus_contracts.pipelines import ArtifactOf, Best, Demands, Node, OnFailure, Prefer, Sweep, When
 from animus_contracts.pipelines import Pipeline as PipelineMessage
@@ -184,6 +185,6 @@ def _sweep(sweep: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | No
 
 def _demands(amounts: Mapping[str, float]) -> Demands:
     try:
-        return msgspec.convert(dict(amounts), Demands)
+        return convert(dict(amounts), Demands)
     except msgspec.ValidationError as error:
         raise UsageError("unknown_member", f"resources: {error}") from error

@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from animus.errors import AnimusError, RefusedError, UnreachableError
+from animus_contracts.decoding import decode_json
 from animus_contracts.problems import Problem
 
 NAME_SHOWN = 80
@@ -46,7 +47,7 @@ def problem_of(reply: httpx.Response, path: Mapping[str, str] = NOWHERE) -> Anim
     caller knows what was asked for (``path``) and is reminded of it.
     """
     try:
-        problem = msgspec.json.decode(reply.content, type=Problem)
+        problem = decode_json(reply.content, Problem)
     except msgspec.MsgspecError:
         return _stranger(reply.status_code)
     error: AnimusError

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from animus.errors import AnimusError, UsageError
+from animus_contracts.decoding import decode_json
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -70,7 +71,7 @@ def load(environment: Mapping[str, str]) -> Saved:
     """Read what was saved, or nothing."""
     path = folder(environment) / "login.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Saved)
+        return decode_json(path.read_bytes(), Saved)
     except FileNotFoundError:
         return Saved()
     except (OSError, msgspec.MsgspecError) as error:

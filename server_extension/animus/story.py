@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from animus_contracts.decoding import convert
 from animus_contracts.run_events import RunEvent
 from animus_contracts.runs import TERMINAL_STATES, Failure, Run, RunState
 
@@ -125,7 +124,7 @@ class Story:
         if self.has_ended:
             self.finished_at = self.finished_at or at
         if data.get("failure"):
-            self.failure = msgspec.convert(data["failure"], Failure)
+            self.failure = convert(data["failure"], Failure)
 
     def _approval_changed(self, _at: datetime, data: dict[str, Any]) -> None:
         self.approval = approval_told(data)

@@ -23,6 +23,7 @@ from animus.errors import UnreachableError
 from animus.keys import new_key
 from animus.refusals import NOWHERE, problem_of
 from animus.session import Session
+from animus_contracts.decoding import decode_json
 from animus_contracts.endpoint import Body, Endpoint
 from animus_contracts.endpoints import BY_OPERATION
 
@@ -94,14 +95,14 @@ class Transport:
         reply = self._persist(
             endpoint, lambda: self._send(endpoint, path, query=query, headers=headers, content=content)
         )
-        return msgspec.json.decode(reply.content, type=endpoint.response) if endpoint.response else None
+        return decode_json(reply.content, endpoint.response) if endpoint.response else None
 
     def upload(self, operation: str, path: Mapping[str, str], chunks: Callable[[], Iterable[bytes]], size: int) -> Any:
         """Send bytes; ``chunks`` is called again for every attempt and must yield the same ``size`` bytes."""
         endpoint = BY_OPERATION[operation]
         headers = {"Content-Type": str(endpoint.consumes), "Content-Length": str(size)}
         reply = self._persist(endpoint, lambda: self._send(endpoint, path, headers=headers, content=chunks()))
-        return msgspec.json.decode(reply.content, type=endpoint.response)
+        return decode_json(reply.content, endpoint.response)
 
     @contextmanager
     def stream(

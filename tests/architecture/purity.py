@@ -57,6 +57,29 @@ def _worldly(function: ast.expr) -> str:
     return ""
 
 
+def types_worked_out_elsewhere(tree: SourceTree) -> list[str]:
+    """Find calls that tell msgspec a type to decode outside of :mod:`animus_contracts.decoding`.
+
+    Two threads that do so for one type at one time end the process.
+    """
+    return [
+        module.at(node, f"{ast.unparse(node.func)}() with a type: only animus_contracts.decoding may")
+        for module in tree.modules()
+        if module.name != "animus_contracts.decoding"
+        for node in ast.walk(module.syntax())
+        if isinstance(node, ast.Call) and _tells_a_type(node)
+    ]
+
+
+def _tells_a_type(call: ast.Call) -> bool:
+    """Say whether a call is one of msgspec's that works a type out; reading JSON as plain values is none."""
+    name = ast.unparse(call.func)
+    if not name.startswith("msgspec."):
+        return False
+    is_typed = len(call.args) > 1 or any(keyword.arg == "type" for keyword in call.keywords)
+    return name.endswith((".convert", ".Decoder")) or (name.endswith(".decode") and is_typed)
+
+
 def heavy_imports(tree: SourceTree) -> list[str]:
     """Find imports of what is not there where the file runs."""
     return [

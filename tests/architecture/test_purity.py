@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.purity import STANDALONE, heavy_imports, worldly_calls
+from tests.architecture.purity import STANDALONE, heavy_imports, types_worked_out_elsewhere, worldly_calls
 from tests.architecture.source_trees import PROJECT, THIS_PROJECT, planted
 
 
@@ -29,6 +29,25 @@ def test_the_shell_around_the_core_may_read_the_clock(tmp_path: Path) -> None:
     tree = planted(tmp_path, {"hub_extension/animus_control/worker.py": "datetime.now(UTC)"})
 
     assert worldly_calls(tree) == []
+
+
+def test_types_are_worked_out_in_one_place() -> None:
+    assert types_worked_out_elsewhere(THIS_PROJECT) == []
+
+
+@pytest.mark.parametrize("call", ["msgspec.json.decode(x, type=Run)", "msgspec.convert(x, Run)",
+                                  "msgspec.json.Decoder(Run)", "msgspec.msgpack.Decoder(Run)",
+                                  "msgspec.yaml.decode(x, type=Run)"])  # fmt: skip
+def test_a_type_that_is_worked_out_elsewhere_is_noticed(tmp_path: Path, call: str) -> None:
+    tree = planted(tmp_path, {"kernels/animus_executor/tasks.py": f"import msgspec\nasked = {call}\n"})
+
+    assert len(types_worked_out_elsewhere(tree)) == 1
+
+
+def test_plain_json_may_be_read_anywhere(tmp_path: Path) -> None:
+    tree = planted(tmp_path, {"kernels/animus_executor/tasks.py": "import msgspec\nasked = msgspec.json.decode(x)\n"})
+
+    assert types_worked_out_elsewhere(tree) == []
 
 
 def test_what_reaches_the_kernel_imports_nothing_of_ours() -> None:

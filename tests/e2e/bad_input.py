@@ -26,6 +26,7 @@ from animus.api import pages
 from animus.client import Client
 from animus_contracts.audit import first_fault
 from animus_contracts.datasets import DatasetVersion
+from animus_contracts.decoding import decode_json
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.environments import EnvironmentLock
 from animus_contracts.pages import ListQuery
@@ -128,7 +129,7 @@ class Works:
         """Submit what must be accepted."""
         answer = self.call("runs.submit", submission, key=key)
         assert answer.status_code == httpx.codes.CREATED, answer.text
-        run = msgspec.json.decode(answer.content, type=Run)
+        run = decode_json(answer.content, Run)
         self.acknowledged.add(run.run_id)
         return run
 
@@ -174,7 +175,7 @@ class Works:
 def refused(answer: httpx.Response, code: str, *words: str) -> Problem:
     """Check that an answer is a problem with this code that says these words; return it."""
     assert answer.headers["Content-Type"] == "application/problem+json", answer.text
-    problem = msgspec.json.decode(answer.content, type=Problem)
+    problem = decode_json(answer.content, Problem)
     assert (problem.code, problem.status) == (code, CODES[code].status), answer.text
     assert answer.status_code == problem.status
     assert problem.request_id == answer.headers["X-Request-Id"]

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from animus_contracts.audit import Action, AuditRecord
+from animus_contracts.decoding import decode_json
 from animus_contracts.environments import LockEnvironment
 from animus_contracts.identifiers import DatasetVersionId, EnvironmentId, LockId
 from animus_contracts.parameters import Parameter
@@ -180,7 +181,7 @@ def test_the_same_key_gives_the_same_run_and_never_another_one(works: Works) -> 
     run = works.submit(submission, key=key)
     again = works.call("runs.submit", submission, key=key)
     assert again.is_success
-    assert msgspec.json.decode(again.content, type=Run).run_id == run.run_id
+    assert decode_json(again.content, Run).run_id == run.run_id
     other = works.call("runs.submit", works.submission(parameters={"depth": 9}), key=key)
     problem = refused(other, "idempotency_conflict")
     assert problem.detail
@@ -196,6 +197,6 @@ def test_a_notebook_that_is_not_there_is_told_before_anything_is_sent(works: Wor
 def test_a_refusal_is_in_the_audit_log(works: Works) -> None:
     refused(works.call("runs.submit", works.submission(), user=VIEWER), "forbidden")
     with works.plant.client(PROJECT) as admin:
-        records = [msgspec.json.decode(event.record, type=AuditRecord) for event in admin.audit.list()]
+        records = [decode_json(event.record, AuditRecord) for event in admin.audit.list()]
     mine = [record.details for record in records if record.actor == f"user:{VIEWER}" and record.action is DENIED]
     assert mine[-1] == {"operation": "runs.submit", "code": "forbidden", "permission": "run:submit"}

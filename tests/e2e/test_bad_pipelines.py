@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from animus_contracts.decoding import convert
 from animus_contracts.pipeline_runs import CancelPipeline, SubmitPipeline
 from animus_contracts.pipelines import Pipeline
 from animus_contracts.runs import CodeRef
@@ -70,7 +71,7 @@ def test_a_wrong_file_is_one_line_with_its_place_and_costs_little(works: Works, 
 
 
 def submission(works: Works, nodes: dict[str, Any], **more: Any) -> SubmitPipeline:
-    pipeline = msgspec.convert({"name": "wine", "environment": "kernel", "nodes": nodes}, Pipeline)
+    pipeline = convert({"name": "wine", "environment": "kernel", "nodes": nodes}, Pipeline)
     single = works.submission()
     code = CodeRef(repository=single.code.repository, commit=single.code.commit, path="p.yaml")
     schemas = {NOTEBOOK: single.parameters_schema}

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import msgspec
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.digests import Digest, digest_bytes
 from animus_contracts.endpoint import Endpoint
 from animus_contracts.endpoints import BY_OPERATION
@@ -148,10 +149,10 @@ class ControlPlaneSimulator:
             raise RefusalError("service_unavailable")
         if endpoint.operation == "executions.lease":
             self._require(token == EXECUTOR_TOKEN, "unauthenticated")
-            return msgspec.json.encode(self._lease(msgspec.json.decode(body, type=LeaseRequest)))
+            return msgspec.json.encode(self._lease(decode_json(body, LeaseRequest)))
         if endpoint.operation == "executions.cancellations":
             self._require(token == EXECUTOR_TOKEN, "unauthenticated")
-            return msgspec.json.encode(self._cancellations(msgspec.json.decode(body, type=CancellationsRequest)))
+            return msgspec.json.encode(self._cancellations(decode_json(body, CancellationsRequest)))
         attempt = self.attempts.get(names["execution"])
         self._require(attempt is not None, "not_found")
         assert attempt is not None
@@ -159,7 +160,7 @@ class ControlPlaneSimulator:
         self._require(token == expected, "unauthenticated")
         if endpoint.operation in {"executions.input", "executions.put_object"}:
             return self._transfer(endpoint.operation, names["digest"], body)
-        message = msgspec.json.decode(body, type=endpoint.request)
+        message = decode_json(body, endpoint.request)
         self._require(not attempt.stale and message.epoch == attempt.lease.epoch, "stale_epoch")
         return msgspec.json.encode(getattr(self, f"_{endpoint.operation.split('.')[1]}")(attempt, message))
 

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
+from animus_contracts.decoding import decode_json
 from animus_contracts.digests import digest_bytes
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.executions import (
@@ -53,12 +54,12 @@ class Puppet:
     def lease(self) -> None:
         """Take the next run and start it."""
         reply = self._post("executions.lease", LeaseRequest(wait_seconds=15), self._token)
-        lease = msgspec.json.decode(reply, type=LeaseReply).lease
+        lease = decode_json(reply, LeaseReply).lease
         assert lease is not None, "there was no run to lease"
         self.lease_held = lease
         start = StartExecution(epoch=lease.epoch, dispatch_token=lease.dispatch_token)
         reply = self._post("executions.start", start, self._token)
-        self._run_token = msgspec.json.decode(reply, type=RunCredentials).run_token
+        self._run_token = decode_json(reply, RunCredentials).run_token
 
     def tell(self, *, cells: int = 2, text: str = "hello\n", metric: float = 0.5) -> None:
         """Report a notebook whose every cell writes a line, and one metric."""
@@ -112,7 +113,7 @@ class Puppet:
     def do_task(self, result: TaskResult) -> TaskLease:
         """Take the next task, waiting for one, and give this result."""
         reply = self._post("tasks.lease", LeaseTask(wait_seconds=10), self._token)
-        lease = msgspec.json.decode(reply, type=TaskLeaseReply).lease
+        lease = decode_json(reply, TaskLeaseReply).lease
         assert lease is not None, "there was no task to do"
         self._post("tasks.end", EndTask(attempt=lease.attempt, result=result), self._token, task=lease.task_id)
         return lease

@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 import msgspec
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.endpoint import Body
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.problems import CODES, PROBLEM_MEDIA_TYPE, Problem
@@ -64,14 +65,14 @@ class Caller:
             raise UnansweredError(str(error)) from error
         if answer.is_error:
             raise self._refusal(operation, answer)
-        return msgspec.json.decode(answer.content, type=endpoint.response)
+        return decode_json(answer.content, endpoint.response)
 
     def _refusal(self, operation: str, answer: httpx.Response) -> Exception:
         status, said = answer.status_code, answer.text[:300]
         if answer.headers.get("Content-Type") != PROBLEM_MEDIA_TYPE:
             self._complaints.append(f"I14: {operation} was answered {status} without a problem: {said}")
             return RefusedError(said)
-        problem = msgspec.json.decode(answer.content, type=Problem)
+        problem = decode_json(answer.content, Problem)
         if problem.code not in CODES:
             self._complaints.append(f"I14: {operation} was answered {status} with an unknown code: {said}")
         if status in UNABLE or problem.code == "idempotency_in_progress":

@@ -24,10 +24,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from animus_contracts.artifacts import Artifact
 from animus_contracts.audit import Action, AuditEvent, AuditRecord, first_fault
+from animus_contracts.decoding import decode_json
 from animus_contracts.executions import Execution, ExecutionState
 from animus_contracts.runs import TERMINAL_STATES, FailureReason, Run, RunState
 from animus_control.domain.runs import TRANSITIONS
@@ -118,7 +117,7 @@ class Story:
         """Read a log from its beginning."""
         story = cls({}, {})
         for event in events:
-            story._read(msgspec.json.decode(event.record, type=AuditRecord))
+            story._read(decode_json(event.record, AuditRecord))
         return story
 
     def _read(self, record: AuditRecord) -> None:

@@ -273,5 +273,17 @@ BUGS = (
         ),
         ("tests/ports/test_records.py::test_record_is_found_as_stored_and_in_its_project_alone",),
     ),
+    Bug(
+        "two threads work one type out",
+        "the lock around what msgspec remembers of types",
+        (
+            Edit(
+                "hub_extension/animus_contracts/decoding.py",
+                "    with _working_out:\n        return decoder(kind)\n",
+                "    return decoder(kind)\n",
+            ),
+        ),
+        ("tests/unit/contracts/test_decoding.py",),
+    ),
     *OUTAGES,
 )

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
@@ -20,6 +19,7 @@ from animus.client import Client
 from animus.locking import platform_tag
 from animus.pipeline_submission import PipelineWish
 from animus_contracts.audit import AuditRecord
+from animus_contracts.decoding import decode_json
 from animus_contracts.pipeline_runs import NodeRun, NodeState, PipelineState
 from animus_contracts.policies import PolicyState, PutPolicy
 from animus_contracts.runs import RunState
@@ -169,7 +169,7 @@ def test_a_control_plane_killed_in_the_middle_of_a_pipeline_loses_and_doubles_no
         events = list(client.audit.list())
         told = Counter(
             (record.action.value, record.details.get("node"), record.details.get("item"))
-            for record in (msgspec.json.decode(event.record, type=AuditRecord) for event in events)
+            for record in (decode_json(event.record, AuditRecord) for event in events)
             if record.action.startswith("pipeline.")
         )
         assert set(told.values()) == {1}

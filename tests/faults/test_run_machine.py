@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.executions import Lease, Verdict
 from animus_contracts.run_events import NotebookStarted
@@ -99,7 +99,7 @@ class RunMachine(RuleBasedStateMachine):
         endpoint, call = BY_OPERATION["runs.submit"], self.desk.call(ED, project="demo")
         built = build_key(key, subject=ED.subject, method="POST", path="/runs", body=b"the same")
         work = partial(answer_once, call=call, endpoint=endpoint, message=self.message, key=built)
-        run_id = msgspec.json.decode(self.desk.write(work).body, type=Run).run_id
+        run_id = decode_json(self.desk.write(work).body, Run).run_id
         assert self.by_key.setdefault(key, run_id) == run_id, "I2: one key, two runs"
 
     @rule(who=st.sampled_from([LOCAL, REMOTE]))

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from animus_contracts.audit import Action, AuditEvent, AuditRecord, first_fault
+from animus_contracts.decoding import decode_json
 from animus_control.failpoints import TRANSACTION_POINTS
 from animus_control.storage.database import StoredDatabase
 from animus_control.storage.engine import open_database
@@ -82,7 +82,7 @@ def datasets(database: StoredDatabase) -> Iterator[str]:
 def broken(database: StoredDatabase, acknowledged: list[str]) -> list[str]:
     """Compare what was acknowledged, what is there, and what the audit log says."""
     stored, events = Counter(datasets(database)), whole_log(database)
-    records = [msgspec.json.decode(event.record, type=AuditRecord) for event in events]
+    records = [decode_json(event.record, AuditRecord) for event in events]
     created = [record.resource for record in records if record.action is Action.DATASET_CREATED]
     audited = Counter(resource.removeprefix("dataset:") for resource in created)
     fault = first_fault(events)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
+from animus_contracts.decoding import decode_json
 from animus_control.api.backend import Backend
 from animus_control.api.hub_users import hub_request, own_groups
 from animus_control.domain.identity import SYSTEM
@@ -59,7 +60,7 @@ class HubGroups:
         """
         try:
             response = await self._client.fetch(hub_request(self._url + quote(name, safe=""), self._token))
-            groups = msgspec.json.decode(response.body, type=UserModel).groups
+            groups = decode_json(response.body, UserModel).groups
         except HTTPClientError as error:
             if error.code == HTTPStatus.NOT_FOUND:
                 return KnownGroups(name=name, as_of=now)

@@ -19,6 +19,7 @@ from http import HTTPStatus
 import msgspec
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.projects import Role
 from animus_control.api.authentication import hash_token
 from animus_control.domain.errors import AnimusError
@@ -151,7 +152,7 @@ class HubUsers:
     async def _ask(self, token: str) -> Principal | None:
         try:
             response = await self._client.fetch(hub_request(self._url, token))
-            model = msgspec.json.decode(response.body, type=HubModel)
+            model = decode_json(response.body, HubModel)
         except HTTPClientError as error:
             if error.code in _REFUSED:
                 return None

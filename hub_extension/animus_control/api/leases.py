@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from animus_contracts.decoding import decode_json
 from animus_control.api.operation import OperationHandler
 from animus_control.api.wakeups import wait
 from animus_control.services.executors import channel_of
@@ -38,7 +37,7 @@ class LongPollHandler(OperationHandler):
                 event.clear()
                 answer = await self.perform(message)
                 left = deadline - self.edge.now()
-                tells = self.tells(msgspec.json.decode(answer.body, type=self.endpoint.response))
+                tells = self.tells(decode_json(answer.body, self.endpoint.response))
                 if tells or left <= 0 or self.edge.wakeups.closing:
                     self.reply(answer)
                     return

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
+from animus_contracts.decoding import msgpack_decoder
 from animus_control.api.desk import DirectDesk, Request
 from animus_control.api.idempotency import Answer
 from animus_control.api.link_messages import (
@@ -46,7 +47,7 @@ class _End(asyncio.Protocol, Generic[M]):
     """One end: sends all that was posted in one turn of the loop at once, and takes apart what arrives."""
 
     def __init__(self, kind: Any) -> None:
-        self._decode: Callable[[bytes], M] = msgspec.msgpack.Decoder(kind).decode
+        self._decode: Callable[[bytes], M] = msgpack_decoder(kind).decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from animus_contracts.decoding import json_decoder
 from animus_contracts.endpoint import Body, Endpoint
 from animus_contracts.endpoints import ENDPOINTS
 from animus_contracts.problems import Fault
@@ -22,7 +23,7 @@ from animus_control.domain.identity import Principal
 def _decoder(endpoint: Endpoint) -> Callable[[bytes], Any]:
     """Return what understands an operation's message: its body, or what is known of bytes that streamed past."""
     kind = endpoint.response if endpoint.consumes is Body.BYTES else endpoint.request
-    return msgspec.json.Decoder(kind).decode
+    return json_decoder(kind).decode
 
 
 MESSAGES = {endpoint.operation: _decoder(endpoint) for endpoint in ENDPOINTS}

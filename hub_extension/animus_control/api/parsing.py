@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from animus_contracts.decoding import convert, json_decoder
 from animus_contracts.problems import Fault
 from animus_control.domain.errors import InvalidError
 
@@ -43,7 +44,7 @@ def body_parser(message_type: Any) -> Parse:
     """
     if message_type is None:
         return _parse_nothing
-    decode = msgspec.json.Decoder(message_type).decode
+    decode = json_decoder(message_type).decode
 
     def parse(body: bytes) -> Any:
         check_depth(body)
@@ -80,7 +81,7 @@ def parse_query(query_type: Any, arguments: Mapping[str, list[bytes]]) -> Any:
             raise _invalid_query(name, "is not known here")
         return None
     try:
-        return msgspec.convert(values, query_type, strict=False)
+        return convert(values, query_type, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidError("invalid_query", faults=[_fault(error)]) from error
 

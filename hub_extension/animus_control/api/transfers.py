@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-import msgspec
-
 from animus_contracts.datasets import StoredObject
+from animus_contracts.decoding import json_decoder
 from animus_contracts.digests import DIGEST, Digest
 from animus_contracts.endpoint import Body, Caller
 from animus_contracts.problems import Fault
@@ -26,7 +25,7 @@ from animus_control.domain.errors import ConflictError, InvalidError, MissingErr
 from animus_control.services import access
 from animus_control.services.objects import Content
 
-_CONTENT = msgspec.json.Decoder(Content)
+_CONTENT = json_decoder(Content)
 
 WAITING_CHUNKS = 8
 """How many received chunks may wait for the store before the sender is made to wait."""

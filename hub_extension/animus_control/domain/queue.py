@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.executions import Capacity
 from animus_contracts.identifiers import ProjectId, RunId
 from animus_contracts.runs import Limitation, Run, RunClass, RunState
@@ -100,7 +101,7 @@ def shape_of(run: Run) -> str:
 @lru_cache(maxsize=4096)
 def demand_of(shape: str) -> Demand:
     """Return the demand that a shape stands for."""
-    return msgspec.json.decode(shape, type=Demand)
+    return decode_json(shape, Demand)
 
 
 def due_at(run: Run) -> datetime | None:

@@ -28,6 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from animus_contracts.decoding import json_decoder
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 METADATA = MetaData(
@@ -74,7 +76,7 @@ class Message(TypeDecorator[Any]):
     def __init__(self, message: Any) -> None:
         super().__init__()
         self.message = message
-        self._decoder = msgspec.json.Decoder(message)
+        self._decoder = json_decoder(message)
         self._encoder = msgspec.json.Encoder()
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from animus_contracts.comparisons import ComparisonRequest, OutputComparison
+from animus_contracts.decoding import decode_json
 from animus_runner import sandbox
 from animus_runner.comparison.verdict import compare
 
@@ -28,7 +29,7 @@ NOT_ISOLATED = "This machine has no sandbox: the comparison could see other file
 def main() -> None:
     """Compare, in a child without rights."""
     try:
-        asked = msgspec.json.decode(sys.stdin.buffer.read(), type=ComparisonRequest)
+        asked = decode_json(sys.stdin.buffer.read(), ComparisonRequest)
     except msgspec.MsgspecError as error:
         sys.exit(f"comparison: not a request that can be read: {error}")
     try:

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from animus.api import Group
 from animus.following import follow, messages
+from animus_contracts.decoding import decode_json
 from animus_contracts.pages import EventsQuery
 from animus_contracts.pipeline_runs import (
     PIPELINE_ENDS,
@@ -90,4 +89,4 @@ class Pipelines(Group):
         path = {"project": self.project, "pipeline": pipeline}
         with self._transport.stream("pipelines.events", path, query=EventsQuery(after=after)) as reply:
             for data in messages(reply.iter_lines()):
-                yield msgspec.json.decode(data, type=PipelineChange)
+                yield decode_json(data, PipelineChange)

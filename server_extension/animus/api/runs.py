@@ -12,14 +12,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from animus.api import Group
 from animus.errors import AnimusError, RefusedError
 from animus.following import follow, messages
 from animus.story import plain
 from animus_contracts.artifacts import Artifact, MadeArtifact, Metric
 from animus_contracts.comparisons import ReplayRun, Tolerances
+from animus_contracts.decoding import decode_json
 from animus_contracts.digests import Digest
 from animus_contracts.explanations import Explanation
 from animus_contracts.pages import DigestQuery, EventsQuery, ListQuery, RunListQuery
@@ -100,7 +99,7 @@ class Runs(Group):
         query = EventsQuery(after=after)
         with self._transport.stream("runs.events", {"project": self.project, "run": run}, query=query) as reply:
             for data in messages(reply.iter_lines()):
-                yield msgspec.json.decode(data, type=RunEvent)
+                yield decode_json(data, RunEvent)
 
 
 class Metrics(Group):

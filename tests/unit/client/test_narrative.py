@@ -14,6 +14,7 @@ from animus import display, lineage
 from animus.client import Client
 from animus.submission import Wish
 from animus_contracts.audit import Action, AuditRecord
+from animus_contracts.decoding import decode_json
 from animus_contracts.explanations import Explanation
 from tests.fakes.puppet import Puppet
 from tests.unit.client.test_story import HOSTILE
@@ -66,7 +67,7 @@ def test_what_became_of_a_retry_is_told_with_its_reason(
     story: Explanation, action: Action, details: dict[str, str], words: str
 ) -> None:
     event = story.audit[0]
-    record = msgspec.json.decode(event.record, type=AuditRecord)
+    record = decode_json(event.record, AuditRecord)
     told = msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(record, action=action, details=details)))
     shown = display.as_text(msgspec.structs.replace(story, audit=[msgspec.structs.replace(event, record=told)]))
     assert words in shown

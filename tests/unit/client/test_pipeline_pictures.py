@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from animus.pipeline_pictures import GAP_X, HEIGHT, LANE, LOOKS, WIDTH, graph_of, layout, mermaid, svg
 from animus.pipeline_tables import PipelineStory, as_html, as_text, tables
+from animus_contracts.decoding import decode_json
 from animus_contracts.pipeline_plans import build_pipeline_plan
 from animus_contracts.pipeline_runs import (
     GraphEdge,
@@ -167,7 +168,7 @@ def test_a_sweep_is_a_table_of_what_differs_and_what_came_out() -> None:
 
 
 def test_a_pipeline_run_is_told_as_text_and_as_html_without_markup_of_others() -> None:
-    run = msgspec.json.decode((GOLDEN / "PipelineRun.json").read_bytes(), type=PipelineRun)
+    run = decode_json((GOLDEN / "PipelineRun.json").read_bytes(), PipelineRun)
     story = PipelineStory(
         run=msgspec.structs.replace(run, name="<b>wine</b>"), nodes=[a_row(None, reason="<i>\x1b[0m")]
     )

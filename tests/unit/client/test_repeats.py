@@ -20,6 +20,7 @@ from animus.errors import UnreachableError
 from animus.magics import animus as magic
 from animus_contracts.answers import AnswerState
 from animus_contracts.comparisons import CellComparison, Comparison, Match, OutputComparison, Tolerances
+from animus_contracts.decoding import decode_json
 from animus_contracts.identifiers import ComparisonId, ProjectId, RunId
 from animus_contracts.inspections import NotebookFindings, UndefinedName
 from animus_contracts.parameter_cells import read_parameters
@@ -84,7 +85,7 @@ def test_a_verified_replay_as_json_is_the_comparison(animus: Animus, run: Run, p
     player = played(puppet, a_verdict())
     code, out, _ = animus("replay", run.run_id, "--verify", "--json")
     player.join()
-    comparison = msgspec.json.decode(out, type=Comparison)
+    comparison = decode_json(out, Comparison)
     assert (code, comparison.left_run_id, comparison.outputs) == (0, run.run_id, a_verdict())
 
 

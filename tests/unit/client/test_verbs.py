@@ -19,6 +19,7 @@ from animus.errors import AnimusError
 from animus.session import Session
 from animus.transport import Transport
 from animus_contracts.audit import AuditEvent
+from animus_contracts.decoding import convert
 from animus_contracts.runs import RunState
 from tests.api.conftest import Server
 from tests.unit.client.conftest import LOCKED, run_git
@@ -142,7 +143,7 @@ def test_the_chain_is_verified_on_this_side(plane: Server, client: Client, spoil
         assert root.audit.verify()[0] > 3
         with plane.client("root") as http:
             page = http.get("/audit-events", params={"limit": 5}).json()
-    events = [msgspec.convert(event, AuditEvent) for event in map(as_raw, page["items"])]
+    events = [convert(event, AuditEvent) for event in map(as_raw, page["items"])]
     assert callable(spoil)
     body = msgspec.json.encode({"items": spoil(events), "next_cursor": None})
     http_of = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body)))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from animus_contracts.decoding import convert
 from animus_contracts.environments import Resources
 from animus_contracts.pipeline_plans import build_pipeline_plan, plan_hash, sweep_items, topological
 from animus_contracts.pipeline_rules import Surroundings, dataset_reference, pipeline_faults
@@ -24,7 +25,7 @@ KNOWN = Surroundings(environments={"science": Resources(cpus=2.0)}, datasets={"w
 
 def a_pipeline(nodes: dict[str, Any], **more: Any) -> Pipeline:
     values = {"name": "wine", "environment": "science", "nodes": nodes, **more}
-    return msgspec.convert(values, Pipeline)
+    return convert(values, Pipeline)
 
 
 def a_node(**more: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from animus_contracts.assignments import RESULT_FILE, SUPERVISOR_SOCKET, AttemptResult, Supervising, process_start
+from animus_contracts.decoding import convert
 from animus_contracts.executions import Verdict
 from animus_contracts.identifiers import ExecutionId
 from animus_executor.backends.process import attempt as module
@@ -71,7 +72,7 @@ def listening(folder: Path, greeting: bytes) -> Iterator[None]:
 
 def greeting(**changes: object) -> bytes:
     facts: dict[str, object] = {"execution_id": ATTEMPT, "epoch": 3, "process_started": our_start()}
-    return msgspec.json.encode(msgspec.convert(facts | changes, Supervising)) + b"\n"
+    return msgspec.json.encode(convert(facts | changes, Supervising)) + b"\n"
 
 
 def test_the_supervisor_of_the_recorded_attempt_is_adopted(folder: Path) -> None:

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from animus_contracts.decoding import decode_json
 from animus_contracts.inspections import InspectionRequest, NotebookFindings
 from animus_contracts.runs import FailureReason
 from animus_runner.code import FetchLimits
@@ -83,7 +84,7 @@ def test_the_process_answers_on_its_standard_output(site: Site) -> None:
         [sys.executable, "-P", "-m", "animus_runner.inspection"],
         input=msgspec.json.encode(site.request(commit)), capture_output=True, check=True,
     )  # fmt: skip
-    assert msgspec.json.decode(done.stdout, type=NotebookFindings).commit == commit
+    assert decode_json(done.stdout, NotebookFindings).commit == commit
 
 
 def test_a_branch_wins_over_a_tag_and_an_annotated_tag_means_its_commit(site: Site) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from animus_contracts.assignments import RESULT_FILE, SUPERVISOR_LOG, Assignment, AttemptResult, Supervising
+from animus_contracts.decoding import decode_json
 from animus_contracts.executions import Verdict
 from animus_contracts.runs import FailureReason
 from animus_runner.serving import serve
@@ -49,10 +50,10 @@ def test_a_supervisor_that_breaks_says_what_broke_and_writes_nothing_where_its_e
             check=True,
             timeout=60,
         )
-        said = msgspec.json.decode(ours.recv(4096), type=Supervising)
+        said = decode_json(ours.recv(4096), Supervising)
     folder = Path(assignment.run_folder)
     assert (said.execution_id, said.epoch) == (assignment.execution_id, 3)
-    result = msgspec.json.decode((folder / RESULT_FILE).read_bytes(), type=AttemptResult)
+    result = decode_json((folder / RESULT_FILE).read_bytes(), AttemptResult)
     assert result.failure is not None
     assert (result.verdict, result.failure.reason) == (Verdict.FAILED, FailureReason.INFRASTRUCTURE)
     assert result.failure.detail == "ZeroDivisionError: nobody thought of this"

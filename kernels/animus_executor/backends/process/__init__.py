@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from animus_contracts.assignments import Assignment, RunnerReady
+from animus_contracts.decoding import decode_json
 from animus_contracts.identifiers import ExecutionId
 from animus_contracts.runs import Limitation
 from animus_executor.backends import BackendError
@@ -121,7 +122,7 @@ class ProcessBackend:
         parent = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own module
         line = parent.stdout.readline() if parent.stdout else b""
         try:
-            self._limitations = msgspec.json.decode(line, type=RunnerReady).limitations
+            self._limitations = decode_json(line, RunnerReady).limitations
         except msgspec.DecodeError as error:
             parent.kill()
             parent.communicate()

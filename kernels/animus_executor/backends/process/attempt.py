@@ -31,6 +31,7 @@ from animus_contracts.assignments import (
     Supervising,
     process_start,
 )
+from animus_contracts.decoding import decode_json
 from animus_contracts.identifiers import ExecutionId
 
 ANSWER_SECONDS = 60.0
@@ -99,7 +100,7 @@ class ProcessAttempt:
         if self._supervisor is not None:
             self._supervisor.wait()
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((self._folder / RESULT_FILE).read_bytes(), type=AttemptResult)
+            return decode_json((self._folder / RESULT_FILE).read_bytes(), AttemptResult)
         return None
 
     def cancel(self) -> None:
@@ -145,7 +146,7 @@ def _greeting(connection: socket.socket, process: int) -> Supervising:
     """Hear who is there; one that holds the connection and says nothing is of no use to anybody."""
     try:
         with connection.makefile("rb") as lines:
-            return msgspec.json.decode(lines.readline(), type=Supervising)
+            return decode_json(lines.readline(), Supervising)
     except TimeoutError:
         signal.pidfd_send_signal(process, signal.SIGKILL)
         raise

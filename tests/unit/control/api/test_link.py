@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 
 from animus_contracts.datasets import StoredObject
+from animus_contracts.decoding import convert
 from animus_contracts.digests import digest_bytes
 from animus_contracts.endpoint import Body, Endpoint
 from animus_contracts.endpoints import ENDPOINTS
@@ -128,7 +128,7 @@ def a_message(endpoint: Endpoint) -> Any:
         return StoredObject(digest=digest_bytes(b"x"), size_bytes=1)
     if endpoint.request is None:
         return None
-    return msgspec.convert(json.loads((GOLDEN / f"{endpoint.request.__name__}.json").read_bytes()), endpoint.request)
+    return convert(json.loads((GOLDEN / f"{endpoint.request.__name__}.json").read_bytes()), endpoint.request)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from animus_contracts.decoding import convert
 from animus_contracts.identifiers import PipelineRunId, ProjectId
 from animus_contracts.pipeline_plans import PipelinePlan, build_pipeline_plan
 from animus_contracts.pipeline_runs import GOOD_STATES, OPEN_NODES, NodeRun, NodeState, PipelineState
@@ -27,7 +28,7 @@ W, R, S, F, K, C, U = (NodeState(name) for name in (
 def a_plan(parents: dict[str, list[str]], **more: Any) -> PipelinePlan:
     nodes = {name: {"notebook": "a.ipynb", "after": named} for name, named in parents.items()}
     values = {"name": "p", "environment": "e", "nodes": nodes, "max_parallel": 64, **more}
-    return build_pipeline_plan(msgspec.convert(values, Pipeline), {})
+    return build_pipeline_plan(convert(values, Pipeline), {})
 
 
 def rows_of(plan: PipelinePlan, *states: NodeState) -> list[NodeRun]:
@@ -136,7 +137,7 @@ def test_the_best_item_is_the_first_of_the_best(prefer: str, values: list[float 
         msgspec.structs.replace(base, item=number, metrics={} if value is None else {"m": value})
         for number, value in enumerate(values)
     ]
-    source = ArtifactOf(node="a", artifact="x", best=msgspec.convert({"metric": "m", "prefer": prefer}, Best))
+    source = ArtifactOf(node="a", artifact="x", best=convert({"metric": "m", "prefer": prefer}, Best))
     found = source_of(source, by_node(rows))
     assert isinstance(found, NodeRun)
     assert found.item == item

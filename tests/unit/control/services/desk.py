@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
-import msgspec
-
 from animus_contracts.artifacts import ArtifactEntry, ArtifactKind
 from animus_contracts.audit import AuditRecord
 from animus_contracts.datasets import CreateDataset, CreateDatasetVersion, DatasetVersion, FileEntry, StoredObject
+from animus_contracts.decoding import decode_json
 from animus_contracts.digests import digest_bytes
 from animus_contracts.endpoints import BY_OPERATION
 from animus_contracts.environments import DefineEnvironment, EnvironmentLock, LockEnvironment
@@ -134,7 +133,7 @@ class Desk:
     def audit(self, project_id: ProjectId | None = None) -> list[AuditRecord]:
         """Return the records of the whole log, or of a project, oldest first."""
         events = self.read(lambda uow: uow.audit.page(project_id, limit=200, cursor=None)).items
-        return [msgspec.json.decode(event.record, type=AuditRecord) for event in events]
+        return [decode_json(event.record, AuditRecord) for event in events]
 
     def actions(self, project_id: ProjectId | None = None) -> list[str]:
         return [record.action.value for record in self.audit(project_id)]

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from animus_contracts.decoding import convert
 from animus_contracts.executions import Lease, Verdict
 from animus_contracts.parameters import Parameter, ParameterType
 from animus_contracts.pipeline_runs import NodeListQuery, NodeRun, PipelineRun, SubmitPipeline
@@ -43,7 +42,7 @@ FORK: dict[str, Any] = {
 
 
 def a_pipeline(nodes: dict[str, Any], **more: Any) -> Pipeline:
-    return msgspec.convert({"name": "wine", "environment": "sklearn", "nodes": nodes, **more}, Pipeline)
+    return convert({"name": "wine", "environment": "sklearn", "nodes": nodes, **more}, Pipeline)
 
 
 def submission(nodes: dict[str, Any], **more: Any) -> SubmitPipeline:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from animus_contracts.comparisons import ComparisonRequest, Match, OutputComparison
+from animus_contracts.decoding import decode_json
 from animus_runner import sandbox
 from tests.unit.runner.comparison.sides import a_request, code, stream
 
@@ -31,7 +32,7 @@ def test_a_request_is_answered(tmp_path: Path) -> None:
     request = a_request(tmp_path, [code("f()", stream("a"))], [code("f()", stream("b"))], files)
     done = ask(msgspec.json.encode(request))
     assert (done.returncode, done.stderr) == (0, b"")
-    answer = msgspec.json.decode(done.stdout, type=OutputComparison)
+    answer = decode_json(done.stdout, OutputComparison)
     assert answer.verdict is Match.DIFFERENT
     assert [artifact.match for artifact in answer.artifacts] == [Match.EQUIVALENT]
     assert "+  b" in answer.cells[0].diff
@@ -47,7 +48,7 @@ def test_parquet_is_read_where_nothing_else_can_be(tmp_path: Path) -> None:
     request = a_request(tmp_path, [code("f()")], [code("f()")], (files[0], files[1]))
     done = ask(msgspec.json.encode(request))
     assert (done.returncode, done.stderr) == (0, b"")
-    [artifact] = msgspec.json.decode(done.stdout, type=OutputComparison).artifacts
+    [artifact] = decode_json(done.stdout, OutputComparison).artifacts
     assert (artifact.match, artifact.detail) == (Match.EQUIVALENT, "equal values")
 
 
