@@ -7,6 +7,7 @@ A setting that is wrong ends the process with one line and status 2, before anyt
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sys
@@ -22,6 +23,7 @@ BUFFERED_REQUESTS = 1000
 
 def main() -> int:
     """Run the control plane until it is told to stop; returns the exit status."""
+    faulthandler.enable()  # a crash in a library leaves more than silence
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:

@@ -11,6 +11,7 @@ with what was left.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 
 def main() -> int:
     """Run the executor; return its exit status."""
+    faulthandler.enable()  # a crash in a library leaves more than silence
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if sys.argv[1:]:

@@ -14,6 +14,7 @@ Rules kept here:
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import os
 import select
@@ -36,6 +37,7 @@ PR_SET_PDEATHSIG = 1
 def main() -> int:
     """Serve assignments until the executor goes away."""
     die_with_parent()
+    faulthandler.enable()  # in every supervisor too: where it crashed is in its log, which its verdict quotes
     address = Path(sys.argv[1])
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(address))

@@ -32,6 +32,9 @@ EXECUTORS = {EXECUTOR: "local", SECOND_EXECUTOR: "second"}
 
 ADMIN = "ann"
 READY_SECONDS = 30.0
+CRASHES = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL, -signal.SIGFPE}
+"""How processes end that nobody ended; tests kill and stop them, and say so."""
+
 AHEAD = Path(__file__).with_name("control_plane_ahead.py")
 SHORT_TOKENS = Path(__file__).with_name("control_plane_short_tokens.py")
 
@@ -175,6 +178,7 @@ class Plant:
         """Start again what has ended by itself, as whoever supervises services does."""
         for name, process in list(self.processes.items()):
             if process.poll() is not None:
+                assert process.returncode not in CRASHES, self._crash(name)
                 self.start(name)
 
     def run_processes(self, running: str = "") -> list[psutil.Process]:
@@ -211,6 +215,12 @@ class Plant:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.logs.close()
+        crashes = [self._crash(name) for name, each in self.processes.items() if each.returncode in CRASHES]
+        assert not crashes, "\n".join(crashes)
+
+    def _crash(self, name: str) -> str:
+        text = (self.folder / f"{name}.log").read_text()
+        return f"{name} crashed ({self.processes[name].returncode}): {text[text.find('Fatal Python error') :]}"
 
 
 @contextmanager
