@@ -8,10 +8,12 @@ One executor with real kernels meets every fate in an order that chance decides;
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -56,12 +58,14 @@ class Fate:
         befall: What is done to it while the cell runs, if anything.
         reasons: What it may be said to have failed of.
         may_survive: Whether it may succeed in spite of it.
+        said: What stands in the detail of its failure.
     """
 
     source: str
     befall: Callable[[Plant, RunId], None] | None
     reasons: frozenset[FailureReason]
     may_survive: bool = False
+    said: str = ""
 
 
 def kill_kernel(_: Plant, __: RunId) -> None:
@@ -77,13 +81,13 @@ def kill_kernel(_: Plant, __: RunId) -> None:
     raise AssertionError("there is no kernel to kill")
 
 
-def kill_supervisor(plant: Plant, _: RunId) -> None:
-    """Kill whoever listens in the run's folder."""
+def kill_supervisor(plant: Plant, _: RunId, *, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal to whoever listens in the run's folder."""
     runs = str(plant.folder / EXECUTOR / "runs")
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if any(str(each.laddr).startswith(runs) for each in process.net_connections("unix")):
-                process.kill()
+                process.send_signal(number)
 
 
 def kill_executor(plant: Plant, _: RunId) -> None:
@@ -103,6 +107,12 @@ FATES = {
     "the kernel takes all memory": Fate("x = bytearray(4 << 30)", None, frozenset({R.OUT_OF_MEMORY})),
     "the kernel is killed": Fate(SLOW, kill_kernel, frozenset({R.KILLED})),
     "the supervisor is killed": Fate(SLOW, kill_supervisor, frozenset({R.KILLED, R.INFRASTRUCTURE})),
+    "the supervisor crashes": Fate(
+        SLOW,
+        partial(kill_supervisor, number=signal.SIGSEGV),
+        frozenset({R.KILLED, R.INFRASTRUCTURE}),
+        said="Fatal Python error: Segmentation fault",
+    ),
     "the executor is killed": Fate(SLOW, kill_executor, frozenset({R.KILLED, R.INFRASTRUCTURE}), may_survive=True),
     "the disk is full": Fate(
         SLOW + "\nprint('x' * 100_000)",
@@ -169,7 +179,7 @@ def meet(place: Ground, fate: Fate, label: str, campaign: Campaign) -> list[str]
     (place.plant.folder / EXECUTOR / "runs" / "ballast").unlink(missing_ok=True)
     if run.state is RunState.SUCCEEDED and fate.may_survive:
         return []
-    if run.failure is None or run.failure.reason not in fate.reasons:
+    if run.failure is None or run.failure.reason not in fate.reasons or fate.said not in run.failure.detail:
         return [f"I15: {label}: {run.state}, {run.failure}"]
     return []
 
